@@ -1,0 +1,370 @@
+//! The channel state machine: which source is on air, what is fetched from it, what players get.
+//!
+//! [`Channel::step`] takes what happened and returns what to do; it never waits and never does
+//! anything itself, so that a simulator can run years of failures in seconds. The driver carries
+//! effects out and reads timelines and status afterwards.
+//!
+//! One source is on air: the *current* session. At most one more is made ready beside it: the
+//! *next* session, for a manual switch or because the current one is in doubt. A switch is the
+//! moment when the next becomes the current; nothing of the old one is published after it.
+
+mod chance;
+mod cursor;
+mod event;
+mod feed;
+mod ladder;
+mod objects;
+mod session;
+mod supervise;
+#[cfg(test)]
+mod tests;
+mod track;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::Time;
+use url::Url;
+
+pub use event::{
+    Effect, Event, Failure, FetchId, Fetched, Notice, Order, Protection, SwitchTo, Trouble,
+    Validators, What,
+};
+pub use ladder::VariantFilter;
+pub use supervise::{Health, State};
+
+use crate::timeline::{Timeline, Window};
+use chance::Chance;
+use feed::Published;
+use ladder::Ladder;
+use session::{Context, Session};
+use supervise::{Next, Source};
+use track::Track;
+
+/// An output track's name in URLs: `main`, or `v0`, `a0`, `s0`, `i0`… of a multivariant playlist.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackId(Arc<str>);
+
+impl TrackId {
+    /// The only track of a channel without a multivariant playlist.
+    pub fn main() -> Self {
+        Self("main".into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for TrackId {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+/// What a channel is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How much each track lists and keeps.
+    pub window: Window,
+    /// Segments in the first playlist of a cold channel.
+    pub prime_segments: usize,
+    /// Which variants are offered.
+    pub variants: VariantFilter,
+    /// `EXT-X-TARGETDURATION`; 0: from the sources.
+    pub target_duration_s: u64,
+    /// For jitter.
+    pub seed: u64,
+}
+
+/// A source as the machine knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceDef {
+    /// The playlist.
+    pub url: Url,
+    /// What stays the same while tokens change; kept in [`Position`].
+    pub identity: String,
+}
+
+/// Where a track's numbers stand: what has to survive a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Number of the next segment.
+    pub next_msn: u64,
+    /// First number of the newest playlist.
+    pub head_msn: u64,
+    /// Discontinuity sequence number of the newest segment.
+    pub dsn: u64,
+    /// The newest segment that began with a discontinuity; 0: none.
+    pub discontinuity_msn: u64,
+    /// [`SourceDef::identity`] of the newest segment's source.
+    pub source: String,
+    /// The newest segment's number in its source.
+    pub source_msn: u64,
+    /// The newest segment's file name in its source.
+    pub source_name: String,
+    /// `EXT-X-TARGETDURATION`.
+    pub target_duration_s: u64,
+}
+
+/// One live channel.
+#[derive(Debug)]
+pub struct Channel {
+    settings: Settings,
+    sources: Vec<Source>,
+    state: State,
+    ladder: Option<Ladder>,
+    tracks: BTreeMap<TrackId, Track>,
+    /// Fixed with the first segment.
+    target_duration_s: Option<u64>,
+    /// From before a restart, until each track goes on from it.
+    positions: HashMap<TrackId, Position>,
+    /// The newest segment of each source and track that players got.
+    published: HashMap<(usize, TrackId), Published>,
+    current: Option<Session>,
+    next: Option<Next>,
+    demand: Vec<TrackId>,
+    generation: u64,
+    serial: u64,
+    chance: Chance,
+    last_publish: Option<Time>,
+    wake_at: Time,
+    out: Vec<Effect>,
+}
+
+impl Channel {
+    /// A cold channel with at least one source, first the preferred one. `generation` is the last
+    /// one that was used, `positions` are what the store kept.
+    pub fn new(
+        settings: Settings,
+        sources: Vec<SourceDef>,
+        generation: u64,
+        positions: HashMap<TrackId, Position>,
+    ) -> Self {
+        let chance = Chance::new(settings.seed);
+        Self {
+            settings,
+            sources: sources.into_iter().map(Source::new).collect(),
+            state: State::Starting,
+            ladder: None,
+            tracks: BTreeMap::new(),
+            target_duration_s: None,
+            positions,
+            published: HashMap::new(),
+            current: None,
+            next: None,
+            demand: Vec::new(),
+            generation,
+            serial: 0,
+            chance,
+            last_publish: None,
+            wake_at: Time::ZERO,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes what happened and returns what to do, in order.
+    pub fn step(&mut self, now: Time, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Tick => {}
+            Event::Demand(tracks) => self.demand = tracks,
+            Event::Switch(to) => self.switch(now, to),
+            Event::Fetched(id, outcome) => self.fetched(now, id, outcome),
+        }
+        self.supervise(now);
+        self.poll(now);
+        self.publish(now);
+        self.wake_at = self.next_wake(now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// When the machine wants its next [`Event::Tick`].
+    pub fn wake_at(&self) -> Time {
+        self.wake_at
+    }
+
+    /// The multivariant playlist, if the channel has one.
+    pub fn multivariant(&self) -> Option<&str> {
+        match &self.ladder {
+            Some(Ladder::Multi(multi)) => Some(&multi.text),
+            _ => None,
+        }
+    }
+
+    /// What `extra-{n}.bin` of the multivariant playlist stands for.
+    pub fn extras(&self) -> &[Url] {
+        match &self.ladder {
+            Some(Ladder::Multi(multi)) => &multi.extras,
+            _ => &[],
+        }
+    }
+
+    /// The tracks that the channel offers; empty until its first source answered.
+    pub fn track_ids(&self) -> Vec<TrackId> {
+        self.ladder
+            .as_ref()
+            .map(Ladder::track_ids)
+            .unwrap_or_default()
+    }
+
+    /// What players see of a track.
+    pub fn timeline(&self, track: &TrackId) -> Option<&Timeline> {
+        self.tracks.get(track).map(|track| &track.timeline)
+    }
+
+    /// Where a track's numbers stand.
+    pub fn position(&self, track: &TrackId) -> Option<&Position> {
+        self.tracks.get(track)?.position()
+    }
+
+    /// What the channel does.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Index of the source that players get.
+    pub fn on_air(&self) -> Option<usize> {
+        self.current.as_ref().map(|session| session.source)
+    }
+
+    /// The newest session's number.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How each source does, in order.
+    pub fn health(&self) -> impl Iterator<Item = (&SourceDef, Health)> {
+        self.sources
+            .iter()
+            .map(|source| (&source.def, source.health))
+    }
+
+    fn fetched(&mut self, now: Time, id: FetchId, outcome: Result<Fetched, Failure>) {
+        let current = self
+            .current
+            .as_mut()
+            .filter(|session| session.generation == id.generation);
+        let next = self.next.as_mut().map(|next| &mut next.session);
+        let next = next.filter(|session| session.generation == id.generation);
+        let Some(session) = current.or(next) else {
+            return;
+        };
+        let mut context = Context {
+            now,
+            out: &mut self.out,
+            chance: &mut self.chance,
+            serial: &mut self.serial,
+            ladder: &mut self.ladder,
+            filter: self.settings.variants,
+        };
+        session.fetched(&mut context, id.serial, outcome);
+    }
+
+    /// Lets both sessions ask for what is due.
+    fn poll(&mut self, now: Time) {
+        let mut context = Context {
+            now,
+            out: &mut self.out,
+            chance: &mut self.chance,
+            serial: &mut self.serial,
+            ladder: &mut self.ladder,
+            filter: self.settings.variants,
+        };
+        for session in self
+            .current
+            .iter_mut()
+            .chain(self.next.iter_mut().map(|next| &mut next.session))
+        {
+            session.poll(&mut context, &self.demand);
+        }
+    }
+
+    /// Publishes what is settled of the session on air.
+    fn publish(&mut self, now: Time) {
+        if self.is_held(now) {
+            return;
+        }
+        let Some(mut session) = self.current.take() else {
+            return;
+        };
+        let ids: Vec<TrackId> = session.feeds.keys().cloned().collect();
+        for id in &ids {
+            while session.refused.is_none() {
+                let Some(settled) = session.take_settled(now, id) else {
+                    break;
+                };
+                self.publish_one(now, &mut session, id, settled);
+            }
+        }
+        self.current = Some(session);
+    }
+
+    fn publish_one(
+        &mut self,
+        now: Time,
+        session: &mut Session,
+        id: &TrackId,
+        settled: session::Settled,
+    ) {
+        let source = session.source;
+        let (msn, uri) = (settled.slot.segment.msn, settled.slot.segment.uri.clone());
+        let wanted_s = session.feeds.get(id).map_or(1, |feed| feed.target_s);
+        let identity = self.sources[source].def.identity.clone();
+        let track = self.track(id, wanted_s);
+        let mut out = Vec::new();
+        match track.publish(now, session, settled, &identity, &mut out) {
+            Ok(()) => {
+                let name = feed::file_name(&uri).to_owned();
+                let published = Published {
+                    msn,
+                    name,
+                    resume: false,
+                };
+                self.published.insert((source, id.clone()), published);
+                self.last_publish = Some(now);
+            }
+            Err(error) => session.refused = Some(error.to_string()),
+        }
+        self.out.append(&mut out);
+    }
+
+    /// The track, made with the numbers that it had before a restart.
+    fn track(&mut self, id: &TrackId, wanted_s: u64) -> &mut Track {
+        if !self.tracks.contains_key(id) {
+            let position = self.positions.remove(id);
+            let known = position
+                .as_ref()
+                .map_or(0, |position| position.target_duration_s);
+            let channel_s = self
+                .target_duration_s
+                .unwrap_or(self.settings.target_duration_s)
+                .max(known);
+            let target_s = channel_s.max(wanted_s);
+            self.target_duration_s.get_or_insert(target_s);
+            let (next_msn, dsn) = position
+                .as_ref()
+                .map_or((0, 0), |position| (position.next_msn, position.dsn));
+            let timeline = Timeline::new(self.settings.window, target_s, next_msn, dsn);
+            self.tracks
+                .insert(id.clone(), Track::new(id.clone(), timeline, position));
+        }
+        self.tracks.get_mut(id).expect("inserted above")
+    }
+
+    fn next_wake(&self, now: Time) -> Time {
+        let sessions = self
+            .current
+            .iter()
+            .chain(self.next.iter().map(|next| &next.session));
+        let due = sessions.filter_map(Session::wake_at).min();
+        // Supervision looks a few times in each target duration.
+        let target = self
+            .current
+            .as_ref()
+            .map_or(Duration::from_secs(2), Session::target);
+        let look = now + (target / 8).max(Duration::from_millis(100));
+        due.map_or(look, |due| due.max(now).min(look))
+    }
+}

@@ -1,0 +1,362 @@
+//! The output ladder: which tracks a channel offers, frozen when it starts, and which playlist of a
+//! source feeds each of them.
+
+use url::Url;
+
+use super::TrackId;
+use crate::playlist::{Document, Error, Multivariant, RenditionKind, Resolution, UriKind, Variant};
+
+/// Which variants of a source are offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VariantFilter {
+    /// Each.
+    #[default]
+    All,
+    /// The one of highest bandwidth.
+    Best,
+    /// The one of lowest bandwidth.
+    Worst,
+    /// Those up to so many lines, or the worst if all have more.
+    Height(u64),
+}
+
+/// The tracks that a channel offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ladder {
+    /// One media playlist.
+    Single,
+    /// A multivariant playlist.
+    Multi(Multi),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Multi {
+    /// As players get it.
+    pub(super) text: String,
+    tracks: Vec<Track>,
+    /// What lies behind SESSION-KEY and SESSION-DATA, by the number in its name.
+    pub(super) extras: Vec<Url>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Track {
+    id: TrackId,
+    /// The playlist of the source that made the ladder.
+    uri: String,
+    role: Role,
+}
+
+/// What a track is, for finding its like in another source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    Variant {
+        bandwidth: u64,
+        resolution: Option<Resolution>,
+        codecs: Option<String>,
+        demuxed: bool,
+    },
+    IFrames {
+        bandwidth: u64,
+    },
+    Rendition {
+        kind: RenditionKind,
+        name: String,
+        language: Option<String>,
+    },
+}
+
+/// Why a source cannot feed a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mismatch(pub(super) &'static str);
+
+const MUXED_FROM_DEMUXED: Mismatch =
+    Mismatch("its audio is a playlist of its own, which a muxed track cannot carry");
+const DEMUXED_FROM_MUXED: Mismatch =
+    Mismatch("its audio is muxed, and the channel's audio track needs its own playlist");
+const NO_RENDITION: Mismatch = Mismatch("it has no such rendition");
+const NO_I_FRAMES: Mismatch = Mismatch("it has no I-frame playlist");
+
+impl Ladder {
+    /// Freezes the ladder that `source`, loaded from `base`, offers.
+    pub(super) fn of(
+        source: &Multivariant,
+        base: &Url,
+        filter: VariantFilter,
+    ) -> Result<Self, Error> {
+        let chosen = filter.choose(source);
+        let mut tracks: Vec<Track> = Vec::new();
+        let mut extras = Vec::new();
+        let wanted = without_unwanted_lines(source, &chosen);
+        let playlist = |tracks: &mut Vec<Track>, prefix: &str, uri: &str, role: Role| {
+            let same = |t: &&Track| t.uri == uri && t.id.as_str().starts_with(prefix);
+            if let Some(known) = tracks.iter().find(same) {
+                return format!("{}/index.m3u8", known.id.as_str());
+            }
+            let number = tracks
+                .iter()
+                .filter(|t| t.id.as_str().starts_with(prefix))
+                .count();
+            let id = TrackId::from(format!("{prefix}{number}"));
+            tracks.push(Track {
+                id: id.clone(),
+                uri: uri.to_owned(),
+                role,
+            });
+            format!("{}/index.m3u8", id.as_str())
+        };
+        let document = wanted.rewrite(|found| {
+            Ok::<_, Error>(match found.kind {
+                UriKind::Variant => {
+                    let variant = chosen.iter().find(|v| v.uri == found.uri).copied();
+                    let role =
+                        variant.map_or(Role::IFrames { bandwidth: 0 }, |v| role_of(source, v));
+                    playlist(&mut tracks, "v", found.uri, role)
+                }
+                UriKind::IFrames => {
+                    let variant = source.i_frames.iter().find(|v| v.uri == found.uri);
+                    let bandwidth = variant.map_or(0, |v| v.bandwidth);
+                    playlist(&mut tracks, "i", found.uri, Role::IFrames { bandwidth })
+                }
+                UriKind::Rendition => match source
+                    .renditions
+                    .iter()
+                    .find(|r| r.uri.as_deref() == Some(found.uri))
+                {
+                    Some(rendition) => {
+                        let role = Role::Rendition {
+                            kind: rendition.kind,
+                            name: rendition.name.clone(),
+                            language: rendition.language.clone(),
+                        };
+                        playlist(&mut tracks, prefix_of(rendition.kind), found.uri, role)
+                    }
+                    None => found.uri.to_owned(),
+                },
+                _ => match base
+                    .join(found.uri)
+                    .ok()
+                    .filter(|url| matches!(url.scheme(), "http" | "https"))
+                {
+                    Some(url) => {
+                        extras.push(url);
+                        format!("extra-{}.bin", extras.len() - 1)
+                    }
+                    None => found.uri.to_owned(),
+                },
+            })
+        })?;
+        let mut text = document.text().to_owned();
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Ok(Self::Multi(Multi {
+            text,
+            tracks,
+            extras,
+        }))
+    }
+
+    /// The tracks, in the order of the playlist.
+    pub(super) fn track_ids(&self) -> Vec<TrackId> {
+        match self {
+            Self::Single => vec![TrackId::main()],
+            Self::Multi(multi) => multi.tracks.iter().map(|track| track.id.clone()).collect(),
+        }
+    }
+
+    pub(super) fn has(&self, id: &TrackId) -> bool {
+        match self {
+            Self::Single => *id == TrackId::main(),
+            Self::Multi(multi) => multi.tracks.iter().any(|track| track.id == *id),
+        }
+    }
+
+    /// The playlist of a multivariant `source` that feeds `track`.
+    pub(super) fn feed<'a>(
+        &self,
+        track: &TrackId,
+        source: &'a Multivariant,
+        filter: VariantFilter,
+    ) -> Result<&'a str, Mismatch> {
+        let multi = match self {
+            Self::Single => {
+                let chosen = filter.choose(source);
+                let best = chosen
+                    .iter()
+                    .max_by_key(|v| v.bandwidth)
+                    .ok_or(NO_RENDITION)?;
+                return if has_demuxed_audio(source, best) {
+                    Err(MUXED_FROM_DEMUXED)
+                } else {
+                    Ok(&best.uri)
+                };
+            }
+            Self::Multi(multi) => multi,
+        };
+        let track = multi
+            .tracks
+            .iter()
+            .find(|t| t.id == *track)
+            .ok_or(NO_RENDITION)?;
+        match &track.role {
+            Role::Variant {
+                bandwidth,
+                resolution,
+                codecs,
+                demuxed,
+            } => {
+                let nearest = nearest(source, *bandwidth, *resolution, codecs.as_deref());
+                let nearest = nearest.ok_or(NO_RENDITION)?;
+                match (demuxed, has_demuxed_audio(source, nearest)) {
+                    (false, true) => Err(MUXED_FROM_DEMUXED),
+                    (true, false) => Err(DEMUXED_FROM_MUXED),
+                    _ => Ok(&nearest.uri),
+                }
+            }
+            Role::IFrames { bandwidth } => {
+                let distance = |v: &&Variant| v.bandwidth.abs_diff(*bandwidth);
+                source
+                    .i_frames
+                    .iter()
+                    .min_by_key(distance)
+                    .map(|v| v.uri.as_str())
+                    .ok_or(NO_I_FRAMES)
+            }
+            Role::Rendition {
+                kind,
+                name,
+                language,
+            } => {
+                let alike = |r: &&crate::playlist::Rendition| r.kind == *kind && r.uri.is_some();
+                let score = |r: &&crate::playlist::Rendition| {
+                    (u8::from(r.language == *language) * 4)
+                        + (u8::from(r.name == *name) * 2)
+                        + u8::from(r.default)
+                };
+                let best = source.renditions.iter().filter(alike).max_by_key(score);
+                let missing = if *kind == RenditionKind::Audio {
+                    DEMUXED_FROM_MUXED
+                } else {
+                    NO_RENDITION
+                };
+                best.and_then(|r| r.uri.as_deref()).ok_or(missing)
+            }
+        }
+    }
+
+    /// Whether a source of one media playlist can feed `track`.
+    pub(super) fn accepts_single(&self, track: &TrackId) -> Result<(), Mismatch> {
+        let Self::Multi(multi) = self else {
+            return Ok(());
+        };
+        match multi
+            .tracks
+            .iter()
+            .find(|t| t.id == *track)
+            .map(|t| &t.role)
+        {
+            Some(Role::Variant { demuxed: false, .. }) => Ok(()),
+            Some(Role::Variant { demuxed: true, .. }) => Err(DEMUXED_FROM_MUXED),
+            Some(Role::IFrames { .. }) => Err(NO_I_FRAMES),
+            Some(Role::Rendition { .. }) | None => Err(NO_RENDITION),
+        }
+    }
+}
+
+impl VariantFilter {
+    fn choose<'a>(&self, source: &'a Multivariant) -> Vec<&'a Variant> {
+        let all = || source.variants.iter();
+        let one = |variant: Option<&'a Variant>| variant.into_iter().collect();
+        match self {
+            Self::All => all().collect(),
+            Self::Best => one(all().max_by_key(|v| v.bandwidth)),
+            Self::Worst => one(all().min_by_key(|v| v.bandwidth)),
+            Self::Height(max) => {
+                // A variant without RESOLUTION says nothing of its size, and stays.
+                let fits = |v: &&Variant| v.resolution.is_none_or(|r| r.height <= *max);
+                let chosen: Vec<_> = all().filter(fits).collect();
+                if chosen.is_empty() {
+                    Self::Worst.choose(source)
+                } else {
+                    chosen
+                }
+            }
+        }
+    }
+}
+
+/// The document without variants that were not chosen, and without content steering, since every
+/// pathway leads through us.
+fn without_unwanted_lines(source: &Multivariant, chosen: &[&Variant]) -> Document {
+    let unwanted: Vec<usize> = source
+        .variants
+        .iter()
+        .filter(|v| !chosen.contains(v))
+        .map(|v| v.line)
+        .collect();
+    let mut skip_uri = false;
+    source.document.retain_lines(|line, text| {
+        let tag = text.trim_start();
+        if unwanted.contains(&line) {
+            skip_uri = true;
+            return false;
+        }
+        if skip_uri && !tag.starts_with('#') && !tag.is_empty() {
+            skip_uri = false;
+            return false;
+        }
+        !tag.starts_with("#EXT-X-CONTENT-STEERING")
+    })
+}
+
+fn role_of(source: &Multivariant, variant: &Variant) -> Role {
+    Role::Variant {
+        bandwidth: variant.bandwidth,
+        resolution: variant.resolution,
+        codecs: variant.codecs.clone(),
+        demuxed: has_demuxed_audio(source, variant),
+    }
+}
+
+fn prefix_of(kind: RenditionKind) -> &'static str {
+    match kind {
+        RenditionKind::Audio => "a",
+        RenditionKind::Subtitles => "s",
+        RenditionKind::Video => "x",
+        RenditionKind::ClosedCaptions => "c",
+    }
+}
+
+fn has_demuxed_audio(source: &Multivariant, variant: &Variant) -> bool {
+    let Some(group) = &variant.audio else {
+        return false;
+    };
+    let of_group = source
+        .renditions
+        .iter()
+        .filter(|r| r.kind == RenditionKind::Audio && r.group == *group);
+    let (mut any, mut muxed) = (false, false);
+    for rendition in of_group {
+        any = true;
+        muxed |= rendition.uri.is_none();
+    }
+    any && !muxed
+}
+
+/// By codec, then picture height, then bandwidth.
+fn nearest<'a>(
+    source: &'a Multivariant,
+    bandwidth: u64,
+    resolution: Option<Resolution>,
+    codecs: Option<&str>,
+) -> Option<&'a Variant> {
+    let family = |codecs: Option<&str>| codecs.and_then(|c| c.split('.').next()).map(str::to_owned);
+    source.variants.iter().min_by_key(|variant| {
+        let other_codec = family(variant.codecs.as_deref()) != family(codecs);
+        let height = match (variant.resolution, resolution) {
+            (Some(a), Some(b)) => a.height.abs_diff(b.height),
+            _ => 0,
+        };
+        (other_codec, height, variant.bandwidth.abs_diff(bandwidth))
+    })
+}

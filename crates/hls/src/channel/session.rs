@@ -1,0 +1,666 @@
+//! One run of one source under one generation: its playlists, its segments on their way, its keys
+//! and maps. A session that ended takes everything it asked for with it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use base::{ErrorKind, Time};
+use url::Url;
+
+use super::chance::Chance;
+use super::event::{
+    Effect, Failure, FetchId, Fetched, Order, Protection, Trouble, Validators, What,
+};
+use super::feed::{Feed, Link, Published, Slot, SlotState, Start, retry_wait};
+use super::ladder::{Ladder, VariantFilter};
+use super::objects::{Object, Objects, Reference};
+use super::{Notice, TrackId};
+use crate::aes128::iv_from_sequence;
+use crate::container::Inspection;
+use crate::playlist::{Limits, Media, Multivariant, Playlist, Variables};
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) generation: u64,
+    pub(super) source: usize,
+    pub(super) started: Time,
+    /// How source numbers became ours, by the newest segment that was published.
+    pub(super) offset: Option<Offset>,
+    /// What cannot be played from this source, and so ends the session.
+    pub(super) refused: Option<String>,
+    pub(super) feeds: BTreeMap<TrackId, Feed>,
+    root: Root,
+    root_link: Link,
+    root_failures: u32,
+    objects: Objects,
+    pending: HashMap<u64, Purpose>,
+    start_segments: usize,
+    published: HashMap<TrackId, Published>,
+}
+
+/// `ours = source + delta`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offset {
+    pub(super) msn: i64,
+    pub(super) dsn: i64,
+}
+
+#[derive(Debug)]
+enum Root {
+    Due(Time),
+    Loading,
+    Media,
+    Multi {
+        playlist: Box<Multivariant>,
+        base: Url,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Purpose {
+    Root,
+    Playlist(TrackId),
+    Segment(TrackId, u64),
+    Object(Reference),
+}
+
+/// What a session needs of its channel while it works.
+pub(super) struct Context<'a> {
+    pub(super) now: Time,
+    pub(super) out: &'a mut Vec<Effect>,
+    pub(super) chance: &'a mut Chance,
+    pub(super) serial: &'a mut u64,
+    pub(super) ladder: &'a mut Option<Ladder>,
+    pub(super) filter: VariantFilter,
+}
+
+/// A segment whose turn has come.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) slot: Slot,
+    pub(super) keys: Vec<Option<Object>>,
+    pub(super) map: Option<Object>,
+}
+
+/// Segments of one feed on their way at once.
+const SEGMENTS_AT_ONCE: usize = 3;
+/// Tries before a segment becomes a gap.
+const SEGMENT_TRIES: u32 = 3;
+const OBJECT_TRIES: u32 = 3;
+
+impl Session {
+    pub(super) fn new(
+        now: Time,
+        generation: u64,
+        source: usize,
+        url: Url,
+        start_segments: usize,
+        published: HashMap<TrackId, Published>,
+    ) -> Self {
+        Self {
+            generation,
+            source,
+            started: now,
+            offset: None,
+            refused: None,
+            feeds: BTreeMap::new(),
+            root: Root::Due(now),
+            root_link: Link::new(url),
+            root_failures: 0,
+            objects: Objects::default(),
+            pending: HashMap::new(),
+            start_segments,
+            published,
+        }
+    }
+
+    /// Asks for everything that is due.
+    pub(super) fn poll(&mut self, ctx: &mut Context<'_>, wanted: &[TrackId]) {
+        if let Root::Due(at) = self.root
+            && at <= ctx.now
+        {
+            self.root = Root::Loading;
+            let url = self.root_link.url().clone();
+            self.order(
+                ctx,
+                Purpose::Root,
+                url,
+                What::Playlist(None),
+                Duration::from_secs(5),
+            );
+        }
+        self.open_feeds(ctx, wanted);
+        let tracks: Vec<TrackId> = self.feeds.keys().cloned().collect();
+        for track in &tracks {
+            self.load_playlist(ctx, track);
+            self.fetch_segments(ctx, track);
+        }
+        for reference in self.objects.take_due(ctx.now) {
+            let (url, range) = (reference.url.clone(), reference.range);
+            self.order(
+                ctx,
+                Purpose::Object(reference),
+                url,
+                What::Object { range },
+                Duration::from_secs(5),
+            );
+        }
+    }
+
+    /// When [`Session::poll`] will have something to ask for.
+    pub(super) fn wake_at(&self) -> Option<Time> {
+        let root = if let Root::Due(at) = self.root {
+            Some(at)
+        } else {
+            None
+        };
+        let loads = self.feeds.values().filter_map(Feed::load_due);
+        let segments = self
+            .feeds
+            .values()
+            .flat_map(|feed| feed.slots.iter())
+            .filter_map(|slot| match slot.state {
+                // What waits for a key is woken by the key.
+                SlotState::Due(at) => Some(at).filter(|_| slot.attempts > 0),
+                _ => None,
+            });
+        root.into_iter()
+            .chain(loads)
+            .chain(segments)
+            .chain(self.objects.next_due())
+            .min()
+    }
+
+    /// Whether each feed has a segment to begin with, or enough time has passed to begin without the
+    /// slow ones.
+    pub(super) fn is_ready(&self, now: Time) -> bool {
+        let waited = now - self.started > self.target() * 2;
+        match &self.root {
+            Root::Due(_) | Root::Loading => false,
+            Root::Multi { .. } if self.feeds.is_empty() => true,
+            Root::Media | Root::Multi { .. } if waited => {
+                self.feeds.values().any(Feed::head_is_ready)
+            }
+            Root::Media | Root::Multi { .. } => self.feeds.values().all(Feed::head_is_ready),
+        }
+    }
+
+    /// The source's target duration; two seconds until it is known.
+    pub(super) fn target(&self) -> Duration {
+        self.feeds
+            .values()
+            .map(|feed| feed.target)
+            .max()
+            .unwrap_or(Duration::from_secs(2))
+    }
+
+    /// Forgets all but the newest `count` segments of each feed: the rest grew old while another
+    /// source was on air.
+    pub(super) fn keep_newest(&mut self, count: usize) {
+        for feed in self.feeds.values_mut() {
+            let ready = feed
+                .slots
+                .iter()
+                .filter(|slot| matches!(slot.state, SlotState::Ready { .. }))
+                .count();
+            for _ in count..ready {
+                feed.slots.pop_front();
+            }
+        }
+    }
+
+    /// Loads that failed in a row, of the root or of the worst feed.
+    pub(super) fn load_failures(&self) -> u32 {
+        self.feeds
+            .values()
+            .map(|feed| feed.progress.load_failures)
+            .max()
+            .unwrap_or(0)
+            .max(self.root_failures)
+    }
+
+    /// Segments in a row that came to nothing.
+    pub(super) fn segment_failures(&self) -> u32 {
+        self.feeds
+            .values()
+            .map(|feed| feed.progress.segment_failures)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The longest time that a feed has brought nothing new.
+    pub(super) fn stalled_for(&self, now: Time) -> Duration {
+        let open = self.feeds.values().filter(|feed| !feed.ended);
+        let oldest = match self.root {
+            Root::Due(_) | Root::Loading => Some(self.started),
+            Root::Media | Root::Multi { .. } => open.map(|feed| feed.progress.new_at).min(),
+        };
+        oldest.map_or(Duration::ZERO, |since| now - since)
+    }
+
+    /// Whether the source ended its playlists and everything of them is published.
+    pub(super) fn is_over(&self) -> bool {
+        !self.feeds.is_empty()
+            && self
+                .feeds
+                .values()
+                .all(|feed| feed.ended && feed.slots.is_empty())
+    }
+
+    /// Takes an outcome. Unknown serials are of another life and are dropped.
+    pub(super) fn fetched(
+        &mut self,
+        ctx: &mut Context<'_>,
+        serial: u64,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        match self.pending.remove(&serial) {
+            Some(Purpose::Root) => self.root_arrived(ctx, outcome),
+            Some(Purpose::Playlist(track)) => self.playlist_arrived(ctx, &track, outcome),
+            Some(Purpose::Segment(track, id)) => self.segment_arrived(ctx, &track, id, outcome),
+            Some(Purpose::Object(reference)) => self.object_arrived(ctx, &reference, outcome),
+            None => {}
+        }
+    }
+
+    /// Takes the next segment of a track in its source's order, when it and all it needs are there.
+    pub(super) fn take_settled(&mut self, now: Time, track: &TrackId) -> Option<Settled> {
+        let feed = self.feeds.get_mut(track)?;
+        if !feed.head_is_settled() {
+            return None;
+        }
+        let head = feed.slots.front()?;
+        let lost = matches!(head.state, SlotState::Lost);
+        let map = match head.map.clone().filter(|_| !lost) {
+            Some(reference) => Some(self.objects.get(now, &reference)?.clone()),
+            None => None,
+        };
+        let mut keys = Vec::new();
+        for reference in head.keys.clone() {
+            keys.push(match reference.filter(|_| !lost) {
+                Some(reference) => Some(self.objects.get(now, &reference)?.clone()),
+                None => None,
+            });
+        }
+        let slot = feed.slots.pop_front()?;
+        Some(Settled { slot, keys, map })
+    }
+
+    /// Opens a feed for each wanted track and closes those that nobody watches.
+    fn open_feeds(&mut self, ctx: &mut Context<'_>, wanted: &[TrackId]) {
+        let Root::Multi { playlist, base } = &self.root else {
+            return;
+        };
+        self.feeds.retain(|track, _| wanted.contains(track));
+        let Some(ladder) = ctx.ladder.as_ref() else {
+            return;
+        };
+        for track in wanted {
+            if self.feeds.contains_key(track) || !ladder.has(track) {
+                continue;
+            }
+            match ladder.feed(track, playlist, ctx.filter) {
+                Ok(uri) => {
+                    if let Ok(url) = base.join(uri) {
+                        let start = self.start(track);
+                        self.feeds
+                            .insert(track.clone(), Feed::new(ctx.now, url, start));
+                    }
+                }
+                Err(mismatch) => {
+                    self.refused = Some(format!(
+                        "source cannot feed track {}: {}",
+                        track.as_str(),
+                        mismatch.0
+                    ));
+                }
+            }
+        }
+    }
+
+    fn load_playlist(&mut self, ctx: &mut Context<'_>, track: &TrackId) {
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
+        if feed.load_due().is_none_or(|at| at > ctx.now) {
+            return;
+        }
+        feed.loading(ctx.now);
+        let (url, what) = (
+            feed.link.url().clone(),
+            What::Playlist(feed.validators.clone()),
+        );
+        let timeout = feed
+            .target
+            .clamp(Duration::from_secs(3), Duration::from_secs(10));
+        self.order(ctx, Purpose::Playlist(track.clone()), url, what, timeout);
+    }
+
+    fn fetch_segments(&mut self, ctx: &mut Context<'_>, track: &TrackId) {
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
+        let running = feed
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot.state, SlotState::Fetching))
+            .count();
+        let mut orders = Vec::new();
+        for slot in &mut feed.slots {
+            if running + orders.len() == SEGMENTS_AT_ONCE {
+                break;
+            }
+            if !matches!(slot.state, SlotState::Due(at) if at <= ctx.now) {
+                continue;
+            }
+            for reference in slot.map.iter().chain(slot.keys.iter().flatten()) {
+                self.objects.get(ctx.now, reference);
+            }
+            let given_up = |r: &Reference| self.objects.failures(r) >= OBJECT_TRIES;
+            if slot
+                .map
+                .iter()
+                .chain(slot.keys.iter().flatten())
+                .any(given_up)
+            {
+                slot.state = SlotState::Lost;
+                continue;
+            }
+            let Some(protection) = protection(ctx.now, slot, &mut self.objects) else {
+                continue;
+            };
+            slot.state = SlotState::Fetching;
+            let what = What::Segment {
+                range: slot.segment.byte_range,
+                protection,
+            };
+            orders.push((
+                Purpose::Segment(track.clone(), slot.id),
+                slot.url.clone(),
+                what,
+            ));
+        }
+        let timeout = (feed.target * 2).clamp(Duration::from_secs(4), Duration::from_secs(30));
+        for (purpose, url, what) in orders {
+            self.order(ctx, purpose, url, what, timeout);
+        }
+    }
+
+    fn order(
+        &mut self,
+        ctx: &mut Context<'_>,
+        purpose: Purpose,
+        url: Url,
+        what: What,
+        timeout: Duration,
+    ) {
+        *ctx.serial += 1;
+        let id = FetchId {
+            generation: self.generation,
+            serial: *ctx.serial,
+        };
+        self.pending.insert(id.serial, purpose);
+        ctx.out.push(Effect::Fetch(Order {
+            id,
+            source: self.source,
+            url,
+            what,
+            timeout,
+        }));
+    }
+
+    fn root_arrived(&mut self, ctx: &mut Context<'_>, outcome: Result<Fetched, Failure>) {
+        let (body, url, validators) = match outcome {
+            Ok(Fetched::Playlist {
+                body,
+                final_url,
+                validators,
+            }) => (body, final_url, validators),
+            Ok(_) => return self.root_failed(ctx, unexpected()),
+            Err(failure) => return self.root_failed(ctx, failure),
+        };
+        let playlist = match parse(&body, &url, &Variables::default()) {
+            Ok(playlist) => playlist,
+            Err(failure) => return self.root_failed(ctx, failure),
+        };
+        self.root_failures = 0;
+        match playlist {
+            Playlist::Media(media) => self.root_is_media(ctx, &media, &url, validators),
+            Playlist::Multivariant(playlist) => {
+                if ctx.ladder.is_none() {
+                    match Ladder::of(&playlist, &url, ctx.filter) {
+                        Ok(ladder) => *ctx.ladder = Some(ladder),
+                        Err(error) => return self.root_failed(ctx, corrupt(error.to_string())),
+                    }
+                }
+                self.root = Root::Multi {
+                    playlist: Box::new(playlist),
+                    base: url,
+                };
+            }
+        }
+    }
+
+    fn root_is_media(
+        &mut self,
+        ctx: &mut Context<'_>,
+        media: &Media,
+        url: &Url,
+        validators: Option<Validators>,
+    ) {
+        self.root = Root::Media;
+        let ladder = ctx.ladder.get_or_insert(Ladder::Single);
+        for track in ladder.track_ids() {
+            match ladder.accepts_single(&track) {
+                Ok(()) => {
+                    let start = self.start(&track);
+                    let mut feed = Feed::new(ctx.now, self.root_link.url().clone(), start);
+                    feed.loaded(ctx.now, media, url, validators.clone());
+                    self.feeds.insert(track, feed);
+                }
+                Err(mismatch) => {
+                    self.refused = Some(format!(
+                        "source cannot feed track {}: {}",
+                        track.as_str(),
+                        mismatch.0
+                    ));
+                }
+            }
+        }
+    }
+
+    fn root_failed(&mut self, ctx: &mut Context<'_>, failure: Failure) {
+        self.root_failures += 1;
+        let wait = retry_wait(self.root_failures, Duration::from_secs(1), ctx.chance);
+        self.root = Root::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
+        self.trouble(ctx, "playlist", failure.detail);
+    }
+
+    fn playlist_arrived(
+        &mut self,
+        ctx: &mut Context<'_>,
+        track: &TrackId,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        let imports = match &self.root {
+            Root::Multi { playlist, .. } => playlist.variables.clone(),
+            _ => Variables::default(),
+        };
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
+        let failure = match outcome {
+            Ok(Fetched::NotModified) => return feed.not_modified(ctx.now),
+            Ok(Fetched::Playlist {
+                body,
+                final_url,
+                validators,
+            }) => match parse(&body, &final_url, &imports) {
+                Ok(Playlist::Media(media)) => {
+                    return feed.loaded(ctx.now, &media, &final_url, validators);
+                }
+                Ok(Playlist::Multivariant(_)) => {
+                    corrupt("multivariant playlist instead of a media playlist".into())
+                }
+                Err(failure) => failure,
+            },
+            Ok(_) => unexpected(),
+            Err(failure) => failure,
+        };
+        feed.load_failed(ctx.now, &failure, ctx.chance);
+        self.trouble(ctx, "playlist", failure.detail);
+    }
+
+    fn segment_arrived(
+        &mut self,
+        ctx: &mut Context<'_>,
+        track: &TrackId,
+        id: u64,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
+        let target = feed.target;
+        let Some(slot) = feed.slot(id) else { return };
+        let failure = match outcome {
+            Ok(Fetched::Segment { body, inspection }) => {
+                slot.state = SlotState::Ready {
+                    body,
+                    inspection: Some(inspection),
+                };
+                feed.progress.segment_failures = 0;
+                return;
+            }
+            Ok(Fetched::Opaque(body)) => {
+                slot.state = SlotState::Ready {
+                    body,
+                    inspection: None,
+                };
+                feed.progress.segment_failures = 0;
+                return;
+            }
+            Ok(_) => unexpected(),
+            Err(failure) => failure,
+        };
+        slot.attempts += 1;
+        let tries = if matches!(failure.status, Some(404 | 410)) {
+            2
+        } else {
+            SEGMENT_TRIES
+        };
+        if slot.attempts >= tries {
+            slot.state = SlotState::Lost;
+            feed.progress.segment_failures += 1;
+        } else {
+            let wait = ctx.chance.between(target / 8, target / 4);
+            slot.state =
+                SlotState::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
+        }
+        let number = slot_number(feed, id);
+        self.trouble(
+            ctx,
+            "segment",
+            format!("segment {number}: {}", failure.detail),
+        );
+    }
+
+    fn object_arrived(
+        &mut self,
+        ctx: &mut Context<'_>,
+        reference: &Reference,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        let failure = match outcome {
+            Ok(Fetched::Object(body)) => return self.objects.arrived(reference, body),
+            Ok(_) => unexpected(),
+            Err(failure) => failure,
+        };
+        let failures = self.objects.failures(reference) + 1;
+        let wait = retry_wait(failures, Duration::from_secs(1), ctx.chance);
+        self.objects.failed(ctx.now, reference, wait);
+        self.trouble(ctx, "object", failure.detail);
+    }
+
+    fn start(&self, track: &TrackId) -> Start {
+        Start {
+            segments: self.start_segments,
+            published: self.published.get(track).cloned(),
+        }
+    }
+
+    fn trouble(&self, ctx: &mut Context<'_>, code: &'static str, detail: String) {
+        ctx.out.push(Effect::Notice(Notice::Trouble(Trouble {
+            code,
+            source: self.source,
+            detail,
+        })));
+    }
+}
+
+fn slot_number(feed: &Feed, id: u64) -> u64 {
+    feed.slots
+        .iter()
+        .find(|slot| slot.id == id)
+        .map_or(0, |slot| slot.segment.msn)
+}
+
+/// How to look into the segment; `None` while its key is on its way.
+fn protection(now: Time, slot: &Slot, objects: &mut Objects) -> Option<Protection> {
+    let Some((key, reference)) = slot.aes128() else {
+        // Sample encryption leaves the container in the clear; of other methods we know nothing.
+        let opaque = slot
+            .segment
+            .keys
+            .iter()
+            .any(|key| !key.method.as_str().starts_with("SAMPLE-AES"));
+        return Some(if opaque {
+            Protection::Opaque
+        } else {
+            Protection::Clear
+        });
+    };
+    let Some(reference) = reference.filter(|_| key.is_identity()) else {
+        return Some(Protection::Opaque);
+    };
+    let object = objects.get(now, reference)?;
+    let iv = key.iv.unwrap_or_else(|| iv_from_sequence(slot.segment.msn));
+    Some(match <[u8; 16]>::try_from(&object.body[..]) {
+        Ok(key) => Protection::Aes128 { key, iv },
+        // Not 16 bytes: the player will say so, we cannot look inside.
+        Err(_) => Protection::Opaque,
+    })
+}
+
+fn parse(body: &[u8], url: &Url, imports: &Variables) -> Result<Playlist, Failure> {
+    Playlist::parse(body, url, imports, &Limits::default())
+        .map_err(|error| corrupt(format!("{error} ({})", base::redact_url(url))))
+}
+
+fn corrupt(detail: String) -> Failure {
+    Failure {
+        kind: ErrorKind::Corrupt,
+        status: None,
+        detail,
+        retry_after: None,
+    }
+}
+
+fn unexpected() -> Failure {
+    Failure {
+        kind: ErrorKind::Internal,
+        status: None,
+        detail: "answer of another kind than asked for".into(),
+        retry_after: None,
+    }
+}
+
+impl Settled {
+    /// What the clear bytes are, where we could look.
+    pub(super) fn inspection(&self) -> Option<Inspection> {
+        match &self.slot.state {
+            SlotState::Ready { inspection, .. } => *inspection,
+            _ => None,
+        }
+    }
+}

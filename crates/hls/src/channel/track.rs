@@ -1,0 +1,353 @@
+//! Publishing: a source's segment becomes the next of an output track.
+
+use std::time::Duration;
+
+use base::Time;
+use bytes::Bytes;
+
+use super::event::Effect;
+use super::feed::{Feed, SlotState, file_name};
+use super::objects::{Kind, Object, name};
+use super::session::{Offset, Session, Settled};
+use super::{Position, TrackId};
+use crate::container::Container;
+use crate::playlist::{Segment, rounded_s};
+use crate::timeline::{Draft, EntryKey, KeyUri, ObjectName, Timeline};
+use crate::ts;
+
+/// An output track: what players see.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) id: TrackId,
+    pub(super) timeline: Timeline,
+    /// Of the newest segment; 0 before the first.
+    generation: u64,
+    /// Players may have seen segments before those that the timeline knows.
+    has_past: bool,
+    position: Option<Position>,
+}
+
+/// Why a segment could not be published as it is.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unpublishable {
+    #[error(
+        "segment of {duration_s} s does not fit the target duration of {target_s} s and cannot be cut: {reason}"
+    )]
+    TooLong {
+        duration_s: u64,
+        target_s: u64,
+        reason: String,
+    },
+}
+
+/// Where a feed's first segment goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nowhere: players have it already.
+    Skip,
+    /// After the newest.
+    Follow,
+    /// At the head of a list that begins anew.
+    Fresh,
+}
+
+/// Segments by which the tracks of a source may lie apart.
+const APART_MAX: u64 = 3;
+
+/// A piece of a source's segment, or all of it.
+struct Piece {
+    body: Bytes,
+    duration: Duration,
+    inf: String,
+}
+
+impl Track {
+    pub(super) fn new(id: TrackId, timeline: Timeline, position: Option<Position>) -> Self {
+        Self {
+            id,
+            timeline,
+            generation: 0,
+            has_past: position.is_some(),
+            position,
+        }
+    }
+
+    /// Where the numbers stand, for the store.
+    pub(super) fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// Publishes a settled segment of the session on air, or passes over one that players have got
+    /// already. An error leaves the track as it was.
+    pub(super) fn publish(
+        &mut self,
+        now: Time,
+        session: &mut Session,
+        settled: Settled,
+        source: &str,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Unpublishable> {
+        let inspection = settled.inspection();
+        let Settled { slot, keys, map } = settled;
+        let Some(feed) = session.feeds.get_mut(&self.id) else {
+            return Ok(());
+        };
+        let body = match slot.state {
+            SlotState::Ready { body, .. } => Some(body),
+            _ => None,
+        };
+        // A list does not begin with a hole.
+        if body.is_none() && self.timeline.kept().len() == 0 {
+            return Ok(());
+        }
+        let segment = slot.segment;
+        let container = inspection.map_or_else(|| self.container_of(&segment), |i| i.container);
+        let pieces = self.pieces(&segment, body.as_ref(), container)?;
+        let place = match feed.placed {
+            true => Place::Follow,
+            false => self.place(now, feed, session.generation, session.offset, &segment),
+        };
+        if place == Place::Skip {
+            return Ok(());
+        }
+        let joins = self.has_past && place == Place::Follow;
+        let other_source = self.generation != session.generation;
+        let discontinuity =
+            joins && (other_source || segment.discontinuity || slot.joint.is_break());
+        feed.placed = true;
+        self.timeline
+            .set_header(feed.header.clone(), &feed.date_ranges);
+        let independent = feed.independent;
+        let entry_keys = entry_keys(&segment, &keys);
+        for object in keys.iter().flatten() {
+            self.serve(object, out);
+        }
+        let map = self.map_for(map, container, body.as_ref(), out);
+        let mut date = segment.date;
+        for (index, piece) in pieces.into_iter().enumerate() {
+            let draft = Draft {
+                discontinuity: index == 0 && discontinuity,
+                duration: piece.duration,
+                inf: piece.inf,
+                program_date_time: segment.program_date_time.clone().filter(|_| index == 0),
+                date,
+                keys: entry_keys.clone(),
+                map: map.clone(),
+                gap: body.is_none(),
+                bitrate: segment.bitrate,
+                tags: if index == 0 {
+                    segment.tags.clone()
+                } else {
+                    Vec::new()
+                },
+                container,
+                bytes: piece.body.len() as u64,
+                independent,
+            };
+            date = date.map(|d| d.plus_ms(piece.duration.as_millis() as i64));
+            let gap = draft.gap;
+            let msn = self.timeline.push(now, draft);
+            if !gap {
+                out.push(Effect::Publish {
+                    track: self.id.clone(),
+                    msn,
+                    body: piece.body,
+                });
+            }
+        }
+        self.generation = session.generation;
+        self.has_past = true;
+        session.offset = Some(Offset {
+            msn: difference(self.timeline.next_msn() - 1, segment.msn),
+            dsn: difference(self.timeline.dsn(), segment.dsn),
+        });
+        self.note_position(source, &segment);
+        Ok(())
+    }
+
+    /// Finds the number for the first segment of a feed.
+    fn place(
+        &mut self,
+        now: Time,
+        feed: &Feed,
+        session: u64,
+        offset: Option<Offset>,
+        segment: &Segment,
+    ) -> Place {
+        let empty = self.timeline.listed().len() == 0;
+        if let Some(position) = self.position.as_ref().filter(|_| feed.resumed && empty) {
+            let ours = shift(
+                segment.msn,
+                difference(position.next_msn - 1, position.source_msn),
+            );
+            // Nothing is listed again that players saw leave, or that lies before a discontinuity.
+            if ours < position.head_msn.max(position.discontinuity_msn) {
+                return Place::Skip;
+            }
+            self.timeline.begin_at(ours);
+            return Place::Fresh;
+        }
+        // Another track, or this one before nobody watched it, was numbered from the same source.
+        let Some(offset) = offset else {
+            return Place::Follow;
+        };
+        let ours = shift(segment.msn, offset.msn);
+        let next = self.timeline.next_msn();
+        let reopened = self.generation == session;
+        if reopened && ours < next {
+            return Place::Skip;
+        }
+        // A switch may catch tracks a few segments apart; a wider hole comes from not being watched.
+        if ours > next && (reopened || empty || ours - next > APART_MAX) {
+            self.timeline
+                .jump(now, ours, shift(segment.dsn, offset.dsn));
+            return Place::Fresh;
+        }
+        Place::Follow
+    }
+
+    fn container_of(&self, segment: &Segment) -> Container {
+        let ending = file_name(&segment.uri)
+            .rsplit('.')
+            .next()
+            .unwrap_or("")
+            .to_ascii_lowercase();
+        match ending.as_str() {
+            "m4s" | "mp4" | "m4v" | "m4a" | "cmfv" | "cmfa" => Container::Fmp4,
+            "aac" => Container::Aac,
+            "vtt" | "webvtt" => Container::Vtt,
+            _ if segment.map.is_some() => Container::Fmp4,
+            _ => self
+                .timeline
+                .listed()
+                .last()
+                .map_or(Container::Ts, |entry| entry.segment.container),
+        }
+    }
+
+    /// The segment, cut where it is longer than the target duration allows (RFC 8216 §4.3.3.1).
+    fn pieces(
+        &self,
+        segment: &Segment,
+        body: Option<&Bytes>,
+        container: Container,
+    ) -> Result<Vec<Piece>, Unpublishable> {
+        let target_s = self.timeline.target_duration_s();
+        let duration_s = rounded_s(segment.duration);
+        let whole = |body: Bytes| Piece {
+            body,
+            duration: segment.duration,
+            inf: segment.inf.clone(),
+        };
+        if duration_s <= target_s {
+            return Ok(vec![whole(body.cloned().unwrap_or_default())]);
+        }
+        let too_long = |reason: &str| Unpublishable::TooLong {
+            duration_s,
+            target_s,
+            reason: reason.to_owned(),
+        };
+        let body = body.ok_or_else(|| too_long("it has no bytes"))?;
+        if !segment.keys.is_empty() {
+            return Err(too_long("it is encrypted"));
+        }
+        if container != Container::Ts {
+            return Err(too_long("it is no transport stream"));
+        }
+        let longest = self.timeline.target_duration();
+        let pieces = ts::cut(body, segment.duration, longest)
+            .map_err(|error| too_long(&error.to_string()))?;
+        Ok(pieces
+            .into_iter()
+            .map(|piece| Piece {
+                inf: format!("{:.3},", piece.duration.as_secs_f64()),
+                duration: piece.duration,
+                body: Bytes::from(piece.bytes),
+            })
+            .collect())
+    }
+
+    fn serve(&self, object: &Object, out: &mut Vec<Effect>) {
+        let (track, name, body) = (self.id.clone(), object.name.clone(), object.body.clone());
+        out.push(Effect::Serve { track, name, body });
+    }
+
+    /// The segment's map. RFC 8216 has no way to end one, so a transport stream that follows fMP4
+    /// carries a map of its own program tables.
+    fn map_for(
+        &self,
+        map: Option<Object>,
+        container: Container,
+        body: Option<&Bytes>,
+        out: &mut Vec<Effect>,
+    ) -> Option<ObjectName> {
+        if let Some(object) = map {
+            self.serve(&object, out);
+            return Some(object.name);
+        }
+        let before = self.timeline.listed().last()?.segment.map.clone()?;
+        if container != Container::Ts {
+            return Some(before);
+        }
+        let tables = ts::tables(body?)?;
+        let body = Bytes::from(tables);
+        let object = Object {
+            name: name(Kind::Tables, &body),
+            body,
+        };
+        self.serve(&object, out);
+        Some(object.name)
+    }
+
+    fn note_position(&mut self, source: &str, segment: &Segment) {
+        let last = self
+            .timeline
+            .listed()
+            .filter(|entry| entry.segment.discontinuity)
+            .last();
+        let before = self
+            .position
+            .as_ref()
+            .map_or(0, |position| position.discontinuity_msn);
+        self.position = Some(Position {
+            next_msn: self.timeline.next_msn(),
+            head_msn: self.timeline.listed().next().map_or(0, |entry| entry.msn),
+            dsn: self.timeline.dsn(),
+            discontinuity_msn: last.map_or(before, |entry| entry.msn),
+            source: source.to_owned(),
+            source_msn: segment.msn,
+            source_name: file_name(&segment.uri).to_owned(),
+            target_duration_s: self.timeline.target_duration_s(),
+        });
+    }
+}
+
+fn entry_keys(segment: &Segment, objects: &[Option<Object>]) -> std::sync::Arc<[EntryKey]> {
+    let explicit_iv = |key: &crate::playlist::Key| {
+        let implicit = || {
+            key.is_identity()
+                .then(|| crate::aes128::iv_from_sequence(segment.msn))
+        };
+        key.iv.or_else(implicit)
+    };
+    let pairs = segment.keys.iter().zip(objects);
+    pairs
+        .map(|(key, object)| EntryKey {
+            method: key.method.as_str().to_owned(),
+            uri: match object {
+                Some(object) => KeyUri::Object(object.name.clone()),
+                None => KeyUri::Foreign(key.uri.clone()),
+            },
+            iv: explicit_iv(key),
+            rest: key.rest.clone(),
+        })
+        .collect()
+}
+
+fn difference(ours: u64, theirs: u64) -> i64 {
+    ours.cast_signed().wrapping_sub(theirs.cast_signed())
+}
+
+fn shift(number: u64, delta: i64) -> u64 {
+    number.saturating_add_signed(delta)
+}

@@ -1,0 +1,27 @@
+//! MPEG transport streams (ISO/IEC 13818-1) as HLS carries them (RFC 8216 §3.2): packets, program
+//! tables, timestamps; checking a segment, finding where a decoder can start in it, cutting it
+//! there and joining pieces into one stream.
+//!
+//! Works on bodies in memory and decodes no picture.
+
+mod access;
+#[cfg(test)]
+pub(crate) mod build;
+mod cut;
+mod packet;
+mod pes;
+mod psi;
+mod restamp;
+mod ticks;
+mod verify;
+
+pub use access::{AccessPoint, access_points};
+pub use cut::{CannotCut, Piece, cut};
+pub use packet::{Adaptation, PACKET_LEN, Packet, Packets, Pid, SYNC_BYTE};
+pub use pes::PesHeader;
+pub use psi::{Program, Stream, StreamKind, tables};
+pub use restamp::Restamp;
+pub use ticks::Ticks;
+pub use verify::{Report, verify};
+
+pub(crate) use packet::in_sync;

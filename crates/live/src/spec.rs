@@ -1,0 +1,101 @@
+//! What a channel is, as configuration, the API and the store describe it.
+
+use base::ChannelId;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// A channel: one stable URL for players, and the sources behind it in order of preference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelSpec {
+    /// The name in every URL.
+    pub id: ChannelId,
+    /// For people; empty: the id.
+    #[serde(default)]
+    pub title: String,
+    /// `group-title` of `/channels.m3u`.
+    #[serde(default)]
+    pub group: String,
+    /// `tvg-logo` of `/channels.m3u`.
+    #[serde(default)]
+    pub logo: String,
+    /// `tvg-id` of `/channels.m3u`.
+    #[serde(default)]
+    pub tvg_id: String,
+    /// What plays when every source is down: `asset:<slug>` or a file; empty: the built-in card.
+    #[serde(default)]
+    pub slate: String,
+    /// `EXT-X-TARGETDURATION` in seconds; 0: the longest of the sources known at the start.
+    #[serde(default)]
+    pub target_duration_s: u32,
+    /// At least one, tried in order.
+    #[serde(rename = "source")]
+    pub sources: Vec<SourceSpec>,
+}
+
+/// Where a channel's media comes from.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSpec {
+    /// An HLS playlist (media or multivariant) over http or https.
+    pub url: Url,
+    /// Sent with every request to this source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "header_map")]
+    pub headers: Vec<(String, String)>,
+    /// Empty: the default of `[live]`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user_agent: String,
+    /// The `[[account]]` whose streams this source counts against; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
+}
+
+impl std::fmt::Debug for SourceSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("SourceSpec")
+            .field("url", &base::redact_url(&self.url))
+            .field("headers", &names)
+            .field("user_agent", &self.user_agent)
+            .field("account", &self.account)
+            .finish()
+    }
+}
+
+/// Headers as a table in TOML and an object in JSON, in the order they were written.
+mod header_map {
+    use serde::de::{MapAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+    use std::fmt;
+
+    type Headers = Vec<(String, String)>;
+
+    pub(super) fn serialize<S: Serializer>(
+        headers: &Headers,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(headers.iter().map(|(name, value)| (name, value)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Headers, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of header names and values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+                let mut headers = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    headers.push(pair);
+                }
+                Ok(headers)
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}

@@ -1,0 +1,163 @@
+//! What became of each key: its value as it may be shown, and where it came from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::node::Source;
+use super::problem::Place;
+
+/// One key of the effective configuration. Carries no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Sections and key: `server.tls.cert_file`, `channel[0].source[1].url`.
+    pub path: String,
+    /// TOML, secrets redacted.
+    pub value: String,
+    /// TOML; `None` where the key must be given.
+    pub default: Option<String>,
+    /// Where the value came from.
+    pub origin: Origin,
+    /// When a new value is taken over.
+    pub applies: Applies,
+    /// Byte offset in the file of the value, or of the section it would stand in.
+    pub(super) at: usize,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody gave one.
+    Default,
+    /// A line of the file, counted from 1.
+    File {
+        /// The name the file was opened with.
+        name: Arc<str>,
+        /// Counts from 1.
+        line: usize,
+    },
+    /// An environment variable, by name.
+    Variable(String),
+}
+
+/// When a new value of a key is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// When the configuration is read again.
+    AtReload,
+    /// When Perennial starts the next time.
+    AtRestart,
+}
+
+/// A changed key that a reload cannot take over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartNeeded {
+    /// The key: `server.listen`.
+    pub path: String,
+    /// What runs, as TOML.
+    pub running: String,
+    /// What the file or the environment asks for, as TOML.
+    pub wanted: String,
+}
+
+impl Setting {
+    /// Where the value was given, or would be.
+    pub(super) fn place(&self, source: Option<&Source<'_>>) -> Place {
+        match &self.origin {
+            Origin::Variable(name) => Place::Variable(name.clone()),
+            Origin::Default | Origin::File { .. } => Source::place_in(source, self.at),
+        }
+    }
+}
+
+/// The keys of which `newer` has another value than `running`, and that take a restart.
+pub(super) fn restart_needed(running: &[Setting], newer: &[Setting]) -> Vec<RestartNeeded> {
+    let restart = |setting: &&Setting| setting.applies == Applies::AtRestart;
+    running
+        .iter()
+        .filter(restart)
+        .filter_map(|old| {
+            let new = newer
+                .iter()
+                .find(|new| new.path == old.path && new.value != old.value)?;
+            let (running, wanted) = (old.value.clone(), new.value.clone());
+            Some(RestartNeeded {
+                path: old.path.clone(),
+                running,
+                wanted,
+            })
+        })
+        .collect()
+}
+
+/// The environment variable that overrides a key: none for those of arrays of tables, nor for
+/// `version`, which describes the file.
+pub fn variable(path: &str) -> Option<String> {
+    let overridable = path.contains('.') && !path.contains('[');
+    overridable.then(|| format!("{PREFIX}{}", path.to_ascii_uppercase().replace('.', "__")))
+}
+
+/// A path as people write its header: `[server.tls]`, `[[channel.source]]`.
+pub(super) fn title(path: &str) -> String {
+    if path.is_empty() {
+        return "the file".to_owned();
+    }
+    let name: Vec<_> = path
+        .split('.')
+        .map(|part| part.split('[').next().unwrap_or(part))
+        .collect();
+    let name = name.join(".");
+    if path.ends_with(']') {
+        format!("[[{name}]]")
+    } else {
+        format!("[{name}]")
+    }
+}
+
+/// What the name of every environment variable of ours begins with.
+pub const PREFIX: &str = "PERENNIAL_";
+
+/// Where the origins stand, unless the value is longer.
+const ORIGIN_COLUMN: usize = 44;
+
+/// The settings as a TOML file, each with its origin in a comment.
+pub(super) fn print(settings: &[Setting]) -> String {
+    let mut text = String::from("version = 1\n");
+    let mut open = "";
+    for setting in settings {
+        let (section, key) = setting.path.rsplit_once('.').unwrap_or(("", &setting.path));
+        if section.is_empty() {
+            continue;
+        }
+        if section != open {
+            text.push_str(&format!("\n{}\n", title(section)));
+            open = section;
+        }
+        let line = format!("{key} = {}", setting.value);
+        text.push_str(&format!("{line:ORIGIN_COLUMN$} # {}\n", setting.origin));
+    }
+    text
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { name, line } => write!(f, "{name}:{line}"),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for RestartNeeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            path,
+            running,
+            wanted,
+        } = self;
+        write!(
+            f,
+            "{path} stays {running} until the next start, which makes it {wanted}"
+        )
+    }
+}

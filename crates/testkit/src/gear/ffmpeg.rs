@@ -1,0 +1,192 @@
+//! ffmpeg as a live encoder. Media is encoded once at most; live it is only copied, at the speed of the
+//! wall clock, so that a channel costs next to no CPU and every segment has timestamps of its own.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::process::Process;
+use crate::wait::wait_until;
+use crate::{Clip, Error};
+
+/// What ffmpeg makes of a clip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Transport-stream segments of this many seconds (a multiple of 2).
+    Ts {
+        /// Seconds.
+        segment_s: u32,
+    },
+    /// Two-second segments with AES-128, whose IVs are the media sequence numbers. ffmpeg writes them down all the
+    /// same; [`super::Nginx`] renames the attribute to `X-IV`, which no player knows.
+    Aes128,
+    /// Three video variants and an audio rendition in fMP4, two-second segments.
+    Fmp4,
+    /// Transport stream in one growing file, told apart by `EXT-X-BYTERANGE`.
+    ByteRange,
+}
+
+/// A running encoder.
+#[derive(Debug)]
+pub struct Ffmpeg {
+    pub(super) process: Process,
+    format: Format,
+}
+
+/// Removed segments that ffmpeg keeps: more than RFC 8216 §6.2.2 asks for a window of six.
+const KEPT: &str = "9";
+/// An encoder that outlives its test by accident ends after an hour.
+const SECONDS_MAX: &str = "3600";
+
+impl Ffmpeg {
+    /// Plays `clip` round and round into the folder `served`, as `index.m3u8`; files that are not to be served
+    /// go to `work`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without ffmpeg; [`Error::Exited`] when it cannot prepare the source.
+    pub async fn start(
+        clip: Clip,
+        format: Format,
+        work: &Path,
+        served: &Path,
+    ) -> Result<Self, Error> {
+        let source = prepare(clip, format, work).await?;
+        let mut command = ffmpeg();
+        command
+            .args(["-re", "-stream_loop", "-1", "-i"])
+            .arg(source);
+        command.args([
+            "-map",
+            "0",
+            "-c",
+            "copy",
+            "-t",
+            SECONDS_MAX,
+            "-f",
+            "hls",
+            "-hls_list_size",
+            "6",
+        ]);
+        command.args(["-hls_delete_threshold", KEPT]);
+        let seconds = if let Format::Ts { segment_s } = format {
+            segment_s
+        } else {
+            2
+        };
+        command.args(["-hls_time", &seconds.to_string()]);
+        let flags = "program_date_time+independent_segments+temp_file";
+        match format {
+            Format::Ts { .. } => {
+                command.args(["-hls_flags", &format!("{flags}+delete_segments")]);
+                command
+                    .arg("-hls_segment_filename")
+                    .arg(served.join("%06d.ts"));
+            }
+            Format::Aes128 => {
+                let key = served.join("live.key");
+                std::fs::write(&key, b"perennial test 2").map_err(Error::io("writing the key"))?;
+                let info = work.join("key.info");
+                let lines = format!("live.key\n{}\n", key.display());
+                std::fs::write(&info, lines).map_err(Error::io("writing the key's place"))?;
+                // Without the flag ffmpeg gives all segments the first one's IV.
+                command.args([
+                    "-hls_flags",
+                    &format!("{flags}+delete_segments+periodic_rekey"),
+                ]);
+                command.arg("-hls_key_info_file").arg(info);
+                command
+                    .arg("-hls_segment_filename")
+                    .arg(served.join("%06d.ts"));
+            }
+            Format::Fmp4 => {
+                command.args([
+                    "-hls_flags",
+                    &format!("{flags}+delete_segments"),
+                    "-hls_segment_type",
+                    "fmp4",
+                ]);
+                command.args(["-master_pl_name", "index.m3u8", "-var_stream_map", LADDER]);
+                command
+                    .arg("-hls_segment_filename")
+                    .arg(served.join("%v/%06d.m4s"));
+            }
+            Format::ByteRange => {
+                command.args([
+                    "-hls_flags",
+                    "program_date_time+independent_segments+single_file",
+                ]);
+            }
+        }
+        command.arg(served.join(if format == Format::Fmp4 {
+            "%v/index.m3u8"
+        } else {
+            "index.m3u8"
+        }));
+        let process = Process::spawn(&mut command, "ffmpeg", "ffmpeg", &work.join("ffmpeg.log"))?;
+        Ok(Self { process, format })
+    }
+
+    /// The playlists that it writes, relative to the folder served.
+    pub(super) const fn playlists(&self) -> &'static [&'static str] {
+        match self.format {
+            Format::Fmp4 => &[
+                "index.m3u8",
+                "360p/index.m3u8",
+                "240p/index.m3u8",
+                "144p/index.m3u8",
+                "sound/index.m3u8",
+            ],
+            _ => &["index.m3u8"],
+        }
+    }
+}
+
+const LADDER: &str = "v:0,agroup:sound,name:360p v:1,agroup:sound,name:240p v:2,agroup:sound,name:144p \
+                      a:0,agroup:sound,name:sound,language:en,default:yes";
+
+/// The clip as an MP4 file, which ffmpeg loops more exactly than a transport stream, whose durations it guesses.
+async fn prepare(clip: Clip, format: Format, work: &Path) -> Result<std::path::PathBuf, Error> {
+    let (input, output) = (work.join("clip.ts"), work.join("clip.mp4"));
+    std::fs::write(&input, clip.file()).map_err(Error::io("writing the clip"))?;
+    let mut command = ffmpeg();
+    command.arg("-i").arg(input);
+    if format == Format::Fmp4 {
+        let scaled = "[0:v]split=3[v0][b][c];[b]scale=426:240[v1];[c]scale=256:144[v2]";
+        command.args([
+            "-filter_complex",
+            scaled,
+            "-map",
+            "[v0]",
+            "-map",
+            "[v1]",
+            "-map",
+            "[v2]",
+            "-map",
+            "0:a",
+        ]);
+        command.args(["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "copy"]);
+        command.args([
+            "-x264-params",
+            "keyint=50:min-keyint=50:scenecut=0:open-gop=0",
+        ]);
+        command.args(["-b:v:0", "500k", "-b:v:1", "250k", "-b:v:2", "120k"]);
+    } else {
+        command.args(["-c", "copy"]);
+    }
+    command.args(["-bsf:a", "aac_adtstoasc"]).arg(&output);
+    let process = Process::spawn(&mut command, "ffmpeg", "ffmpeg", &work.join("prepare.log"))?;
+    let status = wait_until(super::FIRST_PLAYLIST, "ffmpeg's end", async || {
+        process.exited()
+    })
+    .await?;
+    if status.success() {
+        Ok(output)
+    } else {
+        Err(process.failure())
+    }
+}
+
+fn ffmpeg() -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-loglevel", "warning", "-nostdin", "-y"]);
+    command
+}

@@ -1,0 +1,90 @@
+//! A child process that ends with its handle.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use crate::Error;
+
+/// Lines of a log that an error quotes.
+const QUOTED_LINES: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Process {
+    program: &'static str,
+    child: Mutex<Child>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`, which runs `program` of the Debian package `package`; what it prints goes to `log`.
+    pub(super) fn spawn(
+        command: &mut Command,
+        program: &'static str,
+        package: &'static str,
+        log: &Path,
+    ) -> Result<Self, Error> {
+        let file =
+            File::create(log).map_err(Error::io(format!("creating the log of {program}")))?;
+        let copy = file
+            .try_clone()
+            .map_err(Error::io(format!("creating the log of {program}")))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(copy)
+            .stderr(file)
+            .spawn()
+            .map_err(|source| {
+                if source.kind() == std::io::ErrorKind::NotFound {
+                    Error::Missing { program, package }
+                } else {
+                    Error::Io {
+                        what: format!("starting {program}"),
+                        source,
+                    }
+                }
+            })?;
+        Ok(Self {
+            program,
+            child: Mutex::new(child),
+            log: log.to_owned(),
+        })
+    }
+
+    /// How it ended; `None` while it runs.
+    pub(super) fn exited(&self) -> Option<ExitStatus> {
+        self.child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_wait()
+            .ok()
+            .flatten()
+    }
+
+    /// The error of a program that should not have ended.
+    pub(super) fn failure(&self) -> Error {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        let quoted = lines[lines.len().saturating_sub(QUOTED_LINES)..].join("; ");
+        let status = self
+            .exited()
+            .map_or_else(|| "no exit status".to_owned(), |status| status.to_string());
+        Error::Exited {
+            program: self.program,
+            status,
+            log: quoted,
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Waits, so that nothing is written any more when the folder goes.
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // It fails only for a process that has ended and been waited for.
+        drop(child.kill());
+        drop(child.wait());
+    }
+}

@@ -1,0 +1,487 @@
+//! Accepting connections and answering requests, truly or as the fault of the hour says.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use base::RangeSet;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::body::{Body, Manner};
+use super::fault::{Fault, Target};
+use super::live::{Found, KEY, Live};
+use super::resource::{Item, Resource};
+use super::spec::{Quirk, Shape, Spec};
+use super::stats::Counters;
+use super::{damage, playlist};
+use crate::Sha256;
+
+/// Connections at a time; further ones wait to be accepted.
+const CONNECTIONS_MAX: usize = 4096;
+/// How many windows old a token of [`Quirk::Token`] may be.
+const TOKEN_WINDOWS: u32 = 3;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) live: Live,
+    pub(super) counters: Counters,
+    active: watch::Sender<Option<Active>>,
+    edge: AtomicU64,
+    reloads: AtomicU64,
+    started: Instant,
+}
+
+/// The fault that is set.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    fault: Fault,
+    target: Target,
+    /// Segments made when it was set.
+    head: u64,
+}
+
+/// An answer before it is a response.
+struct Answer {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+    manner: Manner,
+}
+
+impl Shared {
+    pub(super) fn new(spec: Spec) -> Self {
+        Self {
+            live: Live::new(spec),
+            counters: Counters::default(),
+            active: watch::Sender::new(None),
+            edge: AtomicU64::new(0),
+            reloads: AtomicU64::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.active.borrow().map(|active| active.fault)
+    }
+
+    pub(super) fn set_fault(&self, fault: Fault, target: Target) {
+        let head = self.live.head();
+        if fault == Fault::Renumber {
+            self.live.renumber();
+            self.lift_fault();
+        } else {
+            self.active.send_replace(Some(Active {
+                fault,
+                target,
+                head,
+            }));
+        }
+    }
+
+    pub(super) fn lift_fault(&self) {
+        self.active.send_replace(None);
+    }
+
+    pub(super) fn move_edge(&self) {
+        self.edge.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn is_dead(active: &Option<Active>) -> bool {
+    matches!(
+        active,
+        Some(Active {
+            fault: Fault::Dead,
+            target: Target::All,
+            ..
+        })
+    )
+}
+
+/// Serves until it is aborted, and every connection with it.
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let shared = shared.clone();
+        connections.spawn(async move {
+            connection(stream, shared).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    let _open = shared.counters.connection();
+    let mut active = shared.active.subscribe();
+    if is_dead(&active.borrow_and_update()) {
+        // A reset and not an orderly end; where it cannot be set the end has to do.
+        drop(stream.set_zero_linger());
+        return;
+    }
+    let service = service_fn(|request| answer(shared.clone(), request));
+    let serve = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        // What breaks a connection is the client's business or our own doing.
+        _ = serve => {}
+        _ = active.wait_for(is_dead) => {}
+    }
+}
+
+/// An error closes the connection without an answer.
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, io::Error> {
+    let path = request.uri().path();
+    let running = shared.counters.request(path);
+    let resource = Resource::parse(path);
+    count(&shared, resource, request.method());
+
+    let active = shared
+        .active
+        .borrow()
+        .filter(|active| resource.is_hit_by(active.target));
+    let answer = match active {
+        None => honest(&shared, resource, &request, None),
+        Some(active) => match broken(&shared, resource, &request, active) {
+            Some(answer) => answer,
+            None => {
+                shared.counters.status(0);
+                if active.fault == Fault::Stall {
+                    stall(&shared).await;
+                }
+                return Err(io::Error::other("closed by the fault that is set"));
+            }
+        },
+    };
+    shared.counters.status(answer.status.as_u16());
+    Ok(answer.into_response(request.method(), running))
+}
+
+/// Waits until another fault is set, or none.
+async fn stall(shared: &Shared) {
+    let mut active = shared.active.subscribe();
+    // The sender lives in `shared`: it cannot have gone.
+    drop(
+        active
+            .wait_for(|active| {
+                !matches!(
+                    active,
+                    Some(Active {
+                        fault: Fault::Stall,
+                        ..
+                    })
+                )
+            })
+            .await,
+    );
+}
+
+fn count(shared: &Shared, resource: Resource, method: &Method) {
+    let counters = &shared.counters;
+    match resource.item {
+        Item::Playlist => counters.lock().playlists += 1,
+        Item::Key => counters.lock().keys += 1,
+        Item::Segment(number) if method == Method::GET => {
+            counters.lock().segments += 1;
+            match shared.live.find(number) {
+                Found::Segment { index, late } => {
+                    counters.segment(index);
+                    counters.lock().late += u64::from(late);
+                }
+                Found::Gone => counters.lock().late += 1,
+                Found::Future => counters.lock().early += 1,
+            }
+        }
+        Item::File(_) if method == Method::GET => counters.lock().segments += 1,
+        Item::Segment(_) | Item::File(_) | Item::Unknown => {}
+    }
+}
+
+/// The answer under a fault; `None`: none at all.
+fn broken(
+    shared: &Shared,
+    resource: Resource,
+    request: &Request<Incoming>,
+    active: Active,
+) -> Option<Answer> {
+    let truth = |manner| Answer {
+        manner,
+        ..honest(shared, resource, request, None)
+    };
+    Some(match active.fault {
+        Fault::Dead | Fault::Stall => return None,
+        Fault::Trickle => truth(Manner::Paced(1, Duration::from_secs(1))),
+        Fault::Slow(rate) => truth(Manner::rate(rate)),
+        Fault::CutBody => truth(Manner::Cut),
+        Fault::Endless => truth(Manner::Endless),
+        Fault::Freeze | Fault::EndList => honest(shared, resource, request, Some(active)),
+        Fault::Status { code, retry_after } => {
+            let mut answer = Answer::status(
+                StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            );
+            if let Some(after) = retry_after {
+                answer
+                    .headers
+                    .push((header::RETRY_AFTER, after.as_secs().into()));
+            }
+            answer
+        }
+        Fault::Html => Answer::new(
+            "text/html",
+            b"<!doctype html><title>Sorry</title><p>This stream has moved.".to_vec(),
+        ),
+        Fault::RedirectLoop => {
+            let turn = shared.reloads.fetch_add(1, Ordering::Relaxed);
+            Answer::redirect(&format!("{}?turn={turn}", request.uri().path()))
+        }
+        Fault::SegmentsFail => match resource.item {
+            Item::Segment(_) | Item::File(_) => Answer::status(StatusCode::NOT_FOUND),
+            _ => truth(Manner::Whole),
+        },
+        Fault::Garbage => damaged(truth(Manner::Whole), resource, damage::noise_like),
+        Fault::Corrupt(percent) => damaged(truth(Manner::Whole), resource, |index, media| {
+            damage::corrupt(index, media, percent)
+        }),
+        Fault::GzipBomb => {
+            let mut answer = Answer::playlist(playlist::bomb());
+            answer
+                .headers
+                .push((header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+            answer
+        }
+        Fault::HugePlaylist => Answer::playlist(playlist::huge()),
+        Fault::LongLine => Answer::playlist(playlist::long_line(
+            &shared.live,
+            shared.live.window(shared.live.head()),
+        )),
+        Fault::Renumber => truth(Manner::Whole),
+    })
+}
+
+fn damaged(answer: Answer, resource: Resource, damage: impl Fn(u64, &[u8]) -> Bytes) -> Answer {
+    match resource.item {
+        Item::Segment(seed) | Item::File(seed) if answer.status.is_success() => {
+            let body = damage(seed, &answer.body);
+            Answer { body, ..answer }
+        }
+        _ => answer,
+    }
+}
+
+/// The answer of a healthy origin. `frozen` holds the playlist at the fault's beginning.
+fn honest(
+    shared: &Shared,
+    resource: Resource,
+    request: &Request<Incoming>,
+    frozen: Option<Active>,
+) -> Answer {
+    let live = &shared.live;
+    let edge = shared.edge.load(Ordering::Relaxed);
+    let variant = resource.variant.unwrap_or(0);
+    if live.spec.has(Quirk::Redirect) && resource.edge.is_none() && resource.item == Item::Playlist
+    {
+        return Answer::redirect(&format!("/edge-{edge}{}", request.uri().path()));
+    }
+    let unknown_variant = variant >= live.spec.variants();
+    if resource.edge.is_some_and(|asked| asked != edge) || unknown_variant {
+        return Answer::status(StatusCode::NOT_FOUND);
+    }
+    let needs_token = live.spec.has(Quirk::Token) && resource.item != Item::Playlist;
+    if needs_token && !shared.is_token_fresh(request.uri().query()) {
+        return Answer::status(StatusCode::FORBIDDEN);
+    }
+    match resource.item {
+        Item::Playlist => {
+            let multivariant =
+                matches!(live.spec.shape, Shape::Multivariant(_)) && resource.variant.is_none();
+            let body = if multivariant {
+                playlist::multivariant(live)
+            } else {
+                shared.media_playlist(frozen)
+            };
+            Answer::playlist(body)
+                .encoded(live.spec.has(Quirk::Gzip))
+                .conditional(request)
+        }
+        Item::Segment(number) => match live.find(number) {
+            Found::Segment { index, .. } => {
+                Answer::segment(live.wire(index, number, variant), request)
+            }
+            Found::Gone | Found::Future => Answer::status(StatusCode::NOT_FOUND),
+        },
+        Item::File(file) if live.spec.shape == Shape::ByteRange => {
+            Answer::segment(live.file(file), request)
+        }
+        Item::Key if matches!(live.spec.shape, Shape::Aes128(_)) => {
+            Answer::new("application/octet-stream", KEY.to_vec())
+        }
+        Item::File(_) | Item::Key | Item::Unknown => Answer::status(StatusCode::NOT_FOUND),
+    }
+}
+
+impl Shared {
+    fn media_playlist(&self, frozen: Option<Active>) -> Vec<u8> {
+        let head = frozen.map_or_else(|| self.live.head(), |active| active.head);
+        let ended = frozen.is_some_and(|active| active.fault == Fault::EndList);
+        let token = if self.live.spec.has(Quirk::Token) {
+            self.token()
+        } else {
+            String::new()
+        };
+        playlist::media(&self.live, self.live.window(head), ended, &token)
+    }
+
+    /// A query that no reload had before: the time, and a counter for reloads within a millisecond.
+    fn token(&self) -> String {
+        let reload = self.reloads.fetch_add(1, Ordering::Relaxed);
+        format!("?token={:x}-{reload:x}", self.started.elapsed().as_millis())
+    }
+
+    fn is_token_fresh(&self, query: Option<&str>) -> bool {
+        let issued = query.and_then(|query| query.strip_prefix("token=")?.split_once('-'));
+        let Some(issued_ms) = issued.and_then(|(ms, _)| u64::from_str_radix(ms, 16).ok()) else {
+            return false;
+        };
+        let windows = self.live.spec.window as u32 * TOKEN_WINDOWS;
+        self.started.elapsed()
+            <= Duration::from_millis(issued_ms) + self.live.spec.cadence() * windows
+    }
+}
+
+impl Answer {
+    fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
+        Self {
+            status: StatusCode::OK,
+            headers,
+            body: body.into(),
+            manner: Manner::Whole,
+        }
+    }
+
+    fn status(status: StatusCode) -> Self {
+        Self {
+            status,
+            ..Self::new("text/plain", status.to_string())
+        }
+    }
+
+    fn playlist(body: Vec<u8>) -> Self {
+        let mut answer = Self::new("application/vnd.apple.mpegurl", body);
+        answer
+            .headers
+            .push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+        answer
+    }
+
+    fn redirect(to: &str) -> Self {
+        let location = HeaderValue::try_from(to).unwrap_or_else(|_| HeaderValue::from_static("/"));
+        let mut answer = Self::status(StatusCode::FOUND);
+        answer.headers.push((header::LOCATION, location));
+        answer
+    }
+
+    fn encoded(mut self, gzip: bool) -> Self {
+        if gzip {
+            self.headers
+                .push((header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+            self.body = playlist::gzip(&self.body).into();
+        }
+        self
+    }
+
+    /// Adds the entity tag, and answers 304 to who knows it.
+    fn conditional(mut self, request: &Request<Incoming>) -> Self {
+        let tag = format!("\"{}\"", Sha256::of(&self.body));
+        let known = request
+            .headers()
+            .get(header::IF_NONE_MATCH)
+            .is_some_and(|known| known.as_bytes() == tag.as_bytes());
+        if known {
+            self.status = StatusCode::NOT_MODIFIED;
+            self.body = Bytes::new();
+        }
+        self.headers.extend(
+            HeaderValue::try_from(tag)
+                .ok()
+                .map(|tag| (header::ETAG, tag)),
+        );
+        self
+    }
+
+    /// A segment, or the single range of it that is asked for; more than one get the whole.
+    fn segment(body: Bytes, request: &Request<Incoming>) -> Self {
+        let mut answer = Self::new("video/mp2t", body);
+        answer
+            .headers
+            .push((header::ACCEPT_RANGES, HeaderValue::from_static("bytes")));
+        let length = answer.body.len() as u64;
+        let range = request
+            .headers()
+            .get(header::RANGE)
+            .and_then(|range| range.to_str().ok());
+        let (status, content_range) = match RangeSet::resolve(range, length) {
+            Ok(RangeSet::Parts(parts)) if parts.len() == 1 => {
+                let part = parts[0];
+                answer.body = answer.body.slice(part.start as usize..part.end as usize);
+                (
+                    StatusCode::PARTIAL_CONTENT,
+                    format!("bytes {}-{}/{length}", part.start, part.end - 1),
+                )
+            }
+            Ok(_) => return answer,
+            Err(_) => {
+                answer.body = Bytes::new();
+                (
+                    StatusCode::RANGE_NOT_SATISFIABLE,
+                    format!("bytes */{length}"),
+                )
+            }
+        };
+        answer.status = status;
+        answer.headers.extend(
+            HeaderValue::try_from(content_range)
+                .ok()
+                .map(|value| (header::CONTENT_RANGE, value)),
+        );
+        answer
+    }
+
+    fn into_response(self, method: &Method, running: super::stats::Gauge) -> Response<Body> {
+        let length = self.body.len();
+        let (body, manner) = if method == Method::HEAD {
+            (Bytes::new(), Manner::Whole)
+        } else {
+            (self.body, self.manner)
+        };
+        let mut response = Response::new(Body::new(body, manner, running));
+        *response.status_mut() = self.status;
+        response.headers_mut().extend(self.headers);
+        if manner != Manner::Endless && self.status != StatusCode::NOT_MODIFIED {
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length.into());
+        }
+        response
+    }
+}

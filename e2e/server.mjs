@@ -1,0 +1,29 @@
+// Serves the bare player and the hls.js of ../web/dist on a loopback port of its own.
+
+import { readFileSync, readdirSync } from "node:fs";
+import { createServer } from "node:http";
+
+const ASSETS = new URL("../web/dist/assets/", import.meta.url);
+
+/** @returns {Promise<{origin: string, close: () => void}>} */
+export async function servePlayer() {
+  const engine = readdirSync(ASSETS).find((name) => /^hls-[\w-]+\.js$/.test(name));
+  if (!engine) throw new Error("no hls.js in web/dist: run npm ci && npm run build in web/");
+  const files = {
+    "/": ["text/html; charset=utf-8", readFileSync(new URL("player.html", import.meta.url))],
+    "/hls.js": ["text/javascript", readFileSync(new URL(engine, ASSETS))],
+  };
+  const server = createServer((request, response) => {
+    const file = files[request.url.split("?")[0]];
+    if (!file) return response.writeHead(request.url === "/favicon.ico" ? 204 : 404).end();
+    return response.writeHead(200, { "content-type": file[0] }).end(file[1]);
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  return {
+    origin: `http://127.0.0.1:${server.address().port}`,
+    close() {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
