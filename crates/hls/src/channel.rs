@@ -28,8 +28,7 @@ use base::Time;
 use url::Url;
 
 pub use event::{
-    Effect, Event, Failure, FetchId, Fetched, Notice, Order, Protection, SwitchTo, Trouble,
-    Validators, What,
+    Effect, Event, Failure, FetchId, Fetched, Notice, Order, Protection, SwitchTo, Trouble, What,
 };
 pub use ladder::VariantFilter;
 pub use supervise::{Health, State};
@@ -54,6 +53,12 @@ impl TrackId {
 
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for TrackId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

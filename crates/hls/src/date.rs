@@ -15,7 +15,7 @@ impl DateTime {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (date, time) = text.split_at_checked(10)?;
-        let mut date = date.split('-').map(|part| digits(part));
+        let mut date = date.split('-').map(digits);
         let (year, month, day) = (date.next()??, date.next()??, date.next()??);
         let time = time.strip_prefix(['T', 't', ' '])?;
         let zone = time.find(['Z', 'z', '+', '-']).unwrap_or(time.len());

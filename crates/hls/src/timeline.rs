@@ -182,6 +182,17 @@ impl Timeline {
         self.entries.range(self.first_listed..)
     }
 
+    /// The keys and initialisation sections that kept segments need.
+    pub fn object_names(&self) -> impl Iterator<Item = &ObjectName> {
+        self.entries.iter().flat_map(|entry| {
+            let keys = entry.segment.keys.iter().filter_map(|key| match &key.uri {
+                KeyUri::Object(name) => Some(name),
+                KeyUri::Foreign(_) => None,
+            });
+            keys.chain(&entry.segment.map)
+        })
+    }
+
     /// The playlist's duration.
     pub fn listed_duration(&self) -> Duration {
         self.listed().map(|entry| entry.segment.duration).sum()

@@ -1,3 +1,27 @@
-//! Live channels.
+//! Live channels at work: one task owns each channel, fetches what its state machine asks for, and
+//! publishes immutable snapshots that any number of viewers read.
+//!
+//! Decisions are made in [`hls::channel`]; this crate carries them out. It knows nothing of HTTP
+//! routes or status codes.
 
+mod channel;
+mod clock;
+mod driver;
+mod events;
+mod registry;
+mod settings;
 pub mod spec;
+mod status;
+mod task;
+mod upstream;
+mod view;
+mod viewers;
+
+pub use channel::{Channel, Origin, Segment, Unavailable};
+pub use clock::SystemClock;
+pub use events::{Event, Events};
+pub use registry::{Change, Live, NotChanged};
+pub use settings::Settings;
+pub use status::{ErrorNote, SourceStatus, Status, TrackStatus};
+pub use view::{Form, Rendered, Shape, TrackView, View};
+pub use viewers::{Viewer, ViewerKey, Viewers};

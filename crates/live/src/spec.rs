@@ -29,7 +29,6 @@ pub struct ChannelSpec {
     #[serde(default)]
     pub target_duration_s: u32,
     /// At least one, tried in order.
-    #[serde(rename = "source")]
     pub sources: Vec<SourceSpec>,
 }
 
@@ -48,6 +47,18 @@ pub struct SourceSpec {
     /// The `[[account]]` whose streams this source counts against; empty: none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub account: String,
+}
+
+impl ChannelSpec {
+    /// As the store keeps it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings, numbers and lists of them become JSON")
+    }
+
+    /// What [`ChannelSpec::to_json`] wrote; the error says where it is no channel.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
 }
 
 impl std::fmt::Debug for SourceSpec {

@@ -50,10 +50,8 @@ pub enum Fetched {
         body: Bytes,
         /// After redirects.
         final_url: Url,
-        /// For the next conditional request.
-        validators: Option<Validators>,
     },
-    /// The playlist that the validators name has not changed.
+    /// The playlist is as it was.
     NotModified,
     /// A segment that can be played, as the source sent it.
     Segment {
@@ -66,15 +64,6 @@ pub enum Fetched {
     Opaque(Bytes),
     /// A key or an initialisation section.
     Object(Bytes),
-}
-
-/// ETag and Last-Modified of a response.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Validators {
-    /// ETag, with its quotes.
-    pub etag: Option<String>,
-    /// Last-Modified, as sent.
-    pub last_modified: Option<String>,
 }
 
 /// Why a fetch brought nothing.
@@ -140,8 +129,11 @@ pub struct Order {
 /// What an [`Order`] is for.
 #[derive(Clone, Debug)]
 pub enum What {
-    /// A playlist, unless it is still the one that the validators name.
-    Playlist(Option<Validators>),
+    /// A playlist.
+    Playlist {
+        /// The last one that this URL brought is known: it need not come again unchanged.
+        conditional: bool,
+    },
     /// A media segment.
     Segment {
         /// A part of the resource.

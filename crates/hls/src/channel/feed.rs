@@ -13,7 +13,7 @@ use url::Url;
 use super::chance::Chance;
 use super::cursor::{Advance, Cursor};
 pub(super) use super::cursor::{Joint, file_name};
-use super::event::{Failure, Validators};
+use super::event::Failure;
 use super::objects::{Kind, Reference};
 use crate::container::Inspection;
 use crate::playlist::{DateRange, Media, Method, Segment};
@@ -69,7 +69,8 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) link: Link,
-    pub(super) validators: Option<Validators>,
+    /// The last load was taken, so the next may be conditional.
+    pub(super) conditional: bool,
     pub(super) header: Header,
     pub(super) date_ranges: Vec<DateRange>,
     pub(super) independent: bool,
@@ -143,7 +144,7 @@ impl Feed {
         Self {
             base: url.clone(),
             link: Link::new(url),
-            validators: None,
+            conditional: false,
             header: Header::default(),
             date_ranges: Vec::new(),
             independent: false,
@@ -166,11 +167,6 @@ impl Feed {
         }
     }
 
-    /// Whether a playlist has arrived.
-    pub(super) fn is_known(&self) -> bool {
-        self.cursor.is_some()
-    }
-
     pub(super) fn load_due(&self) -> Option<Time> {
         if let Load::Due(at) = self.load {
             Some(at)
@@ -184,13 +180,7 @@ impl Feed {
     }
 
     /// Takes a playlist that came from `url`; what is new is queued.
-    pub(super) fn loaded(
-        &mut self,
-        now: Time,
-        media: &Media,
-        url: &Url,
-        validators: Option<Validators>,
-    ) {
+    pub(super) fn loaded(&mut self, now: Time, media: &Media, url: &Url) {
         let since = if let Load::Running { since } = self.load {
             since
         } else {
@@ -198,7 +188,7 @@ impl Feed {
         };
         self.link.land(url);
         self.base = url.clone();
-        self.validators = validators;
+        self.conditional = true;
         self.target = Duration::from_secs(media.target_duration_s.max(1));
         self.header = Header {
             start: media.start.clone(),
@@ -244,7 +234,7 @@ impl Feed {
     }
 
     pub(super) fn load_failed(&mut self, now: Time, failure: &Failure, chance: &mut Chance) {
-        self.validators = None;
+        self.conditional = false;
         // A redirect's target may have died while the original link lives: ask that one at once.
         if self.link.reset() {
             self.load = Load::Due(now);

@@ -8,9 +8,7 @@ use base::{ErrorKind, Time};
 use url::Url;
 
 use super::chance::Chance;
-use super::event::{
-    Effect, Failure, FetchId, Fetched, Order, Protection, Trouble, Validators, What,
-};
+use super::event::{Effect, Failure, FetchId, Fetched, Order, Protection, Trouble, What};
 use super::feed::{Feed, Link, Published, Slot, SlotState, Start, retry_wait};
 use super::ladder::{Ladder, VariantFilter};
 use super::objects::{Object, Objects, Reference};
@@ -125,7 +123,7 @@ impl Session {
                 ctx,
                 Purpose::Root,
                 url,
-                What::Playlist(None),
+                What::Playlist { conditional: false },
                 Duration::from_secs(5),
             );
         }
@@ -328,7 +326,9 @@ impl Session {
         feed.loading(ctx.now);
         let (url, what) = (
             feed.link.url().clone(),
-            What::Playlist(feed.validators.clone()),
+            What::Playlist {
+                conditional: feed.conditional,
+            },
         );
         let timeout = feed
             .target
@@ -410,12 +410,8 @@ impl Session {
     }
 
     fn root_arrived(&mut self, ctx: &mut Context<'_>, outcome: Result<Fetched, Failure>) {
-        let (body, url, validators) = match outcome {
-            Ok(Fetched::Playlist {
-                body,
-                final_url,
-                validators,
-            }) => (body, final_url, validators),
+        let (body, url) = match outcome {
+            Ok(Fetched::Playlist { body, final_url }) => (body, final_url),
             Ok(_) => return self.root_failed(ctx, unexpected()),
             Err(failure) => return self.root_failed(ctx, failure),
         };
@@ -425,7 +421,7 @@ impl Session {
         };
         self.root_failures = 0;
         match playlist {
-            Playlist::Media(media) => self.root_is_media(ctx, &media, &url, validators),
+            Playlist::Media(media) => self.root_is_media(ctx, &media, &url),
             Playlist::Multivariant(playlist) => {
                 if ctx.ladder.is_none() {
                     match Ladder::of(&playlist, &url, ctx.filter) {
@@ -441,13 +437,7 @@ impl Session {
         }
     }
 
-    fn root_is_media(
-        &mut self,
-        ctx: &mut Context<'_>,
-        media: &Media,
-        url: &Url,
-        validators: Option<Validators>,
-    ) {
+    fn root_is_media(&mut self, ctx: &mut Context<'_>, media: &Media, url: &Url) {
         self.root = Root::Media;
         let ladder = ctx.ladder.get_or_insert(Ladder::Single);
         for track in ladder.track_ids() {
@@ -455,7 +445,7 @@ impl Session {
                 Ok(()) => {
                     let start = self.start(&track);
                     let mut feed = Feed::new(ctx.now, self.root_link.url().clone(), start);
-                    feed.loaded(ctx.now, media, url, validators.clone());
+                    feed.loaded(ctx.now, media, url);
                     self.feeds.insert(track, feed);
                 }
                 Err(mismatch) => {
@@ -491,13 +481,9 @@ impl Session {
         };
         let failure = match outcome {
             Ok(Fetched::NotModified) => return feed.not_modified(ctx.now),
-            Ok(Fetched::Playlist {
-                body,
-                final_url,
-                validators,
-            }) => match parse(&body, &final_url, &imports) {
+            Ok(Fetched::Playlist { body, final_url }) => match parse(&body, &final_url, &imports) {
                 Ok(Playlist::Media(media)) => {
-                    return feed.loaded(ctx.now, &media, &final_url, validators);
+                    return feed.loaded(ctx.now, &media, &final_url);
                 }
                 Ok(Playlist::Multivariant(_)) => {
                     corrupt("multivariant playlist instead of a media playlist".into())

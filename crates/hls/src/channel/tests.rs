@@ -1,1 +1,519 @@
+//! The machine against scripted sources under a clock of our own.
 
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use base::{ErrorKind, Time};
+use bytes::Bytes;
+
+use super::*;
+use crate::container::{Container, Inspection};
+
+/// A live source: segment `k` of two seconds is listed from `2 (k + 1)` seconds on.
+#[derive(Clone, Debug)]
+struct FakeSource {
+    name: &'static str,
+    first_msn: u64,
+    /// Shifts its segments in time.
+    phase_ms: u64,
+    fault: Fault,
+    epoch: u64,
+    began_ms: u64,
+    duration_s: u64,
+    extra: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    Refused,
+    Frozen(u64),
+    BadSegments,
+    Ended(u64),
+}
+
+const WINDOW: u64 = 6;
+const LATENCY: Duration = Duration::from_millis(20);
+
+impl FakeSource {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            first_msn: 1000,
+            phase_ms: 0,
+            fault: Fault::None,
+            epoch: 0,
+            began_ms: 0,
+            duration_s: 2,
+            extra: "",
+        }
+    }
+
+    fn playlist(&self, now_ms: u64) -> String {
+        let now_ms = match self.fault {
+            Fault::Frozen(at) | Fault::Ended(at) => at.min(now_ms),
+            _ => now_ms,
+        };
+        let age_ms = (now_ms + self.phase_ms).saturating_sub(self.began_ms);
+        let newest = age_ms / (self.duration_s * 1000);
+        let first = newest.saturating_sub(WINDOW);
+        let mut text = format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n{}",
+            self.duration_s,
+            self.first_msn + first,
+            self.extra
+        );
+        for index in first..newest {
+            text += &format!(
+                "#EXTINF:{}.000,\n{}-{}-{}.ts\n",
+                self.duration_s,
+                self.name,
+                self.epoch,
+                self.first_msn + index
+            );
+        }
+        if matches!(self.fault, Fault::Ended(at) if now_ms >= at) {
+            text += "#EXT-X-ENDLIST\n";
+        }
+        text
+    }
+}
+
+struct Sim {
+    channel: Channel,
+    now: Time,
+    sources: Vec<FakeSource>,
+    flights: BTreeMap<(Time, u64), (FetchId, Order)>,
+    flown: u64,
+    abandoned: Vec<u64>,
+    /// What players got: number to content.
+    published: BTreeMap<u64, String>,
+    playlists: Vec<String>,
+    notices: Vec<Notice>,
+    requests: Vec<String>,
+}
+
+impl Sim {
+    fn new(sources: &[FakeSource]) -> Self {
+        Self::restarted(sources, Time::from_ms(20_000), HashMap::new())
+    }
+
+    fn restarted(sources: &[FakeSource], now: Time, positions: HashMap<TrackId, Position>) -> Self {
+        let settings = Settings {
+            window: Window {
+                segments: 12,
+                retain: 16,
+                bytes_max: u64::MAX,
+            },
+            prime_segments: 3,
+            variants: VariantFilter::All,
+            target_duration_s: 0,
+            seed: 7,
+        };
+        let defs = sources.iter().map(def).collect();
+        Self {
+            channel: Channel::new(settings, defs, 0, positions),
+            now,
+            sources: sources.to_vec(),
+            flights: BTreeMap::new(),
+            flown: 0,
+            abandoned: Vec::new(),
+            published: BTreeMap::new(),
+            playlists: Vec::new(),
+            notices: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        for effect in self.channel.step(self.now, event) {
+            match effect {
+                Effect::Fetch(order) => {
+                    self.flown += 1;
+                    self.requests.push(order.url.path().to_owned());
+                    self.flights
+                        .insert((self.now + LATENCY, self.flown), (order.id, order));
+                }
+                Effect::Abandon { generation } => self.abandoned.push(generation),
+                Effect::Publish { msn, body, .. } => {
+                    let text = String::from_utf8(body.to_vec()).unwrap();
+                    let before = self.published.insert(msn, text.clone());
+                    assert!(
+                        before.is_none_or(|before| before == text),
+                        "number {msn} given twice"
+                    );
+                }
+                Effect::Serve { .. } => {}
+                Effect::Notice(notice) => self.notices.push(notice),
+            }
+        }
+        if let Some(timeline) = self.channel.timeline(&TrackId::main()) {
+            let text = timeline.render("");
+            if self.playlists.last() != Some(&text) {
+                self.playlists.push(text);
+            }
+        }
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        self.step(Event::Tick);
+        while self.now < end {
+            let flight = self.flights.first_key_value().map(|(&(at, _), _)| at);
+            let next = flight.unwrap_or(end).min(self.channel.wake_at()).min(end);
+            self.now = next.max(self.now);
+            if flight.is_some_and(|at| at <= self.now) {
+                let (_, (id, order)) = self.flights.pop_first().unwrap();
+                let outcome = self.answer(&order);
+                self.step(Event::Fetched(id, outcome));
+            } else if next < end {
+                self.step(Event::Tick);
+            }
+        }
+    }
+
+    fn answer(&self, order: &Order) -> Result<Fetched, Failure> {
+        let host = order.url.host_str().unwrap();
+        let source = self
+            .sources
+            .iter()
+            .find(|source| host.starts_with(source.name))
+            .unwrap();
+        let refused = |status| {
+            Err(Failure {
+                kind: ErrorKind::Unavailable,
+                status,
+                detail: "refused".into(),
+                retry_after: None,
+            })
+        };
+        if source.fault == Fault::Refused {
+            return refused(None);
+        }
+        match order.what {
+            What::Playlist { .. } => Ok(Fetched::Playlist {
+                body: source.playlist(self.now.as_ms()).into(),
+                final_url: order.url.clone(),
+            }),
+            What::Segment { .. } if source.fault == Fault::BadSegments => refused(Some(404)),
+            What::Segment { .. } => Ok(Fetched::Segment {
+                body: Bytes::from(order.url.path().trim_start_matches('/').to_owned()),
+                inspection: Inspection {
+                    container: Container::Ts,
+                    damaged_packets: 0,
+                    continuity_errors: 0,
+                },
+            }),
+            What::Object { .. } => Ok(Fetched::Object(Bytes::from_static(&[7; 16]))),
+        }
+    }
+
+    fn switch(&mut self, index: usize) {
+        let source = def(&self.sources[index]);
+        self.step(Event::Switch(SwitchTo { index, source }));
+    }
+
+    /// The contents in order of their numbers, which have no hole but what is listed as a gap.
+    #[track_caller]
+    fn contents(&self) -> Vec<&str> {
+        let first = *self
+            .published
+            .first_key_value()
+            .expect("something is published")
+            .0;
+        let last = *self
+            .published
+            .last_key_value()
+            .expect("something is published")
+            .0;
+        for msn in first..=last {
+            let gap = || {
+                self.playlists
+                    .iter()
+                    .any(|text| text.contains(&format!("#EXT-X-GAP\n#EXTINF:2.000,\n{msn}.ts")))
+            };
+            assert!(
+                self.published.contains_key(&msn) || gap(),
+                "number {msn} is missing"
+            );
+        }
+        self.published.values().map(String::as_str).collect()
+    }
+
+    fn position(&self) -> HashMap<TrackId, Position> {
+        let main = TrackId::main();
+        HashMap::from([(main.clone(), self.channel.position(&main).unwrap().clone())])
+    }
+
+    fn troubles(&self) -> Vec<&'static str> {
+        let code = |notice: &Notice| match notice {
+            Notice::Trouble(trouble) => Some(trouble.code),
+            _ => None,
+        };
+        self.notices.iter().filter_map(code).collect()
+    }
+}
+
+fn def(source: &FakeSource) -> SourceDef {
+    SourceDef {
+        url: format!("http://{}.example/live.m3u8", source.name)
+            .parse()
+            .unwrap(),
+        identity: source.name.to_owned(),
+    }
+}
+
+fn names(source: &str, epoch: u64, range: std::ops::Range<u64>) -> Vec<String> {
+    range
+        .map(|msn| format!("{source}-{epoch}-{msn}.ts"))
+        .collect()
+}
+
+fn seconds(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+#[test]
+fn a_cold_channel_begins_at_the_edge_and_loses_nothing() {
+    let mut sim = Sim::new(&[FakeSource::new("a")]);
+    sim.run(seconds(60));
+    assert_eq!(sim.contents(), names("a", 0, 1007..1039));
+    assert!(!sim.playlists.last().unwrap().contains("DISCONTINUITY"));
+    assert_eq!(sim.channel.state(), State::Live);
+    let segments = sim
+        .requests
+        .iter()
+        .filter(|path| path.ends_with(".ts"))
+        .count();
+    assert_eq!(segments, sim.published.len(), "one request a segment");
+}
+
+#[test]
+fn a_manual_switch_is_the_next_thing_players_see() {
+    let mut sim = Sim::new(&[
+        FakeSource::new("a"),
+        FakeSource {
+            phase_ms: 700,
+            ..FakeSource::new("b")
+        },
+    ]);
+    sim.run(seconds(10));
+    let before = sim.published.len();
+    sim.switch(1);
+    sim.run(seconds(10));
+    let contents = sim.contents();
+    assert!(
+        contents[..before].iter().all(|name| name.starts_with("a-")),
+        "{contents:?}"
+    );
+    assert!(
+        contents[before..].iter().all(|name| name.starts_with("b-")),
+        "{contents:?}"
+    );
+    let last = sim.playlists.last().unwrap();
+    assert_eq!(last.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{last}");
+    assert_eq!(sim.abandoned.len(), 1);
+}
+
+#[test]
+fn many_switches_repeat_nothing_and_keep_the_list_long() {
+    let mut sim = Sim::new(&[
+        FakeSource::new("a"),
+        FakeSource {
+            phase_ms: 900,
+            ..FakeSource::new("b")
+        },
+    ]);
+    sim.run(seconds(30));
+    for round in 0..20 {
+        sim.switch((round + 1) % 2);
+        sim.run(seconds(3));
+    }
+    let contents = sim.contents();
+    let unique: std::collections::HashSet<_> = contents.iter().collect();
+    assert_eq!(unique.len(), contents.len(), "{contents:?}");
+    for playlist in sim.playlists.iter().skip(12) {
+        assert!(playlist.matches("#EXTINF").count() >= 12, "{playlist}");
+    }
+    assert!(contents.len() >= 40, "{}", contents.len());
+}
+
+#[test]
+fn a_switch_to_a_dead_source_leaves_the_old_one_on_air() {
+    let dead = FakeSource {
+        fault: Fault::Refused,
+        ..FakeSource::new("b")
+    };
+    let mut sim = Sim::new(&[FakeSource::new("a"), dead]);
+    sim.run(seconds(10));
+    sim.switch(1);
+    sim.run(seconds(20));
+    assert_eq!(sim.contents(), names("a", 0, 1007..1024));
+    assert!(sim.troubles().contains(&"switch_failed"));
+    assert_eq!(sim.channel.state(), State::Live);
+    assert!(!sim.playlists.last().unwrap().contains("DISCONTINUITY"));
+}
+
+#[test]
+fn a_dead_source_is_left_inside_the_hold_back() {
+    for fault in [Fault::Refused, Fault::Frozen(30_500), Fault::BadSegments] {
+        let mut sim = Sim::new(&[
+            FakeSource::new("a"),
+            FakeSource {
+                phase_ms: 1100,
+                ..FakeSource::new("b")
+            },
+        ]);
+        sim.run(Duration::from_millis(10_500));
+        let before = sim.published.len();
+        sim.sources[0].fault = fault;
+        sim.run(Duration::from_millis(4000 + 2000));
+        let contents = sim.contents();
+        let own = contents[before..]
+            .iter()
+            .filter(|name| name.starts_with("b-"))
+            .count();
+        assert!(own >= 1, "{fault:?}: {contents:?}");
+        assert_eq!(
+            sim.playlists
+                .last()
+                .unwrap()
+                .matches("#EXT-X-DISCONTINUITY\n")
+                .count(),
+            1,
+            "{fault:?}"
+        );
+    }
+}
+
+#[test]
+fn a_frozen_playlist_of_the_only_source_is_waited_out() {
+    let mut sim = Sim::new(&[FakeSource::new("a")]);
+    sim.run(seconds(10));
+    sim.sources[0].fault = Fault::Frozen(sim.now.as_ms());
+    sim.run(seconds(20));
+    sim.sources[0].fault = Fault::None;
+    sim.run(seconds(20));
+    let contents = sim.contents();
+    // What the source removed meanwhile is gone; what it lists is there, once.
+    let unique: std::collections::HashSet<_> = contents.iter().collect();
+    assert_eq!(unique.len(), contents.len());
+    assert_eq!(contents.last(), Some(&"a-0-1033.ts"));
+    assert_eq!(sim.channel.state(), State::Live);
+}
+
+#[test]
+fn an_upstream_restart_that_renumbers_is_one_discontinuity() {
+    let mut sim = Sim::new(&[FakeSource::new("a")]);
+    sim.run(seconds(10));
+    let source = &mut sim.sources[0];
+    (source.first_msn, source.epoch, source.began_ms) = (0, 1, 28_000);
+    sim.run(seconds(20));
+    let contents = sim.contents();
+    assert!(
+        contents.ends_with(&["a-1-8.ts", "a-1-9.ts"])
+            || contents.ends_with(&["a-1-9.ts", "a-1-10.ts"]),
+        "{contents:?}"
+    );
+    let last = sim.playlists.last().unwrap();
+    assert_eq!(last.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{last}");
+}
+
+#[test]
+fn numbers_go_on_after_a_restart_of_ours() {
+    let sources = [FakeSource::new("a")];
+    let mut first = Sim::new(&sources);
+    first.run(seconds(20));
+    let mut second = Sim::restarted(&sources, first.now + seconds(3), first.position());
+    second.run(seconds(20));
+    let numbered = |sim: &Sim| sim.published.clone();
+    let (before, after) = (numbered(&first), numbered(&second));
+    for (msn, name) in &after {
+        assert!(
+            before.get(msn).is_none_or(|known| known == name),
+            "number {msn}"
+        );
+    }
+    let mut all = before;
+    all.extend(after);
+    let all: Vec<_> = all.into_values().collect();
+    assert_eq!(all, names("a", 0, 1007..1030));
+    assert!(!second.playlists.last().unwrap().contains("DISCONTINUITY"));
+}
+
+#[test]
+fn after_a_long_stop_numbers_go_on_behind_a_discontinuity() {
+    let sources = [FakeSource::new("a")];
+    let mut first = Sim::new(&sources);
+    first.run(seconds(20));
+    let next = first.position()[&TrackId::main()].next_msn;
+    let mut second = Sim::restarted(&sources, first.now + seconds(300), first.position());
+    second.run(seconds(4));
+    assert_eq!(second.published.first_key_value().unwrap().0, &next);
+    let text = &second.playlists[0];
+    assert!(text.contains("#EXT-X-DISCONTINUITY\n"), "{text}");
+}
+
+#[test]
+fn an_ended_source_hands_over_and_the_last_one_ends_the_playlist() {
+    let mut sim = Sim::new(&[
+        FakeSource::new("a"),
+        FakeSource {
+            phase_ms: 300,
+            ..FakeSource::new("b")
+        },
+    ]);
+    sim.run(seconds(10));
+    sim.sources[0].fault = Fault::Ended(sim.now.as_ms());
+    sim.run(seconds(10));
+    assert!(sim.contents().last().unwrap().starts_with("b-"));
+    sim.sources[1].fault = Fault::Ended(sim.now.as_ms());
+    sim.run(seconds(10));
+    assert!(sim.playlists.last().unwrap().ends_with("#EXT-X-ENDLIST\n"));
+    assert_eq!(sim.channel.state(), State::Ended);
+}
+
+#[test]
+fn implicit_ivs_follow_the_source_and_keys_come_through_us() {
+    let extra = "#EXT-X-KEY:METHOD=AES-128,URI=\"http://keys.example/k?token=secret\"\n";
+    let mut source = FakeSource::new("a");
+    source.extra = extra;
+    let mut sim = Sim::new(&[
+        source,
+        FakeSource {
+            name: "keys",
+            ..FakeSource::new("keys")
+        },
+    ]);
+    sim.run(seconds(4));
+    let text = sim.playlists.last().unwrap();
+    let iv = format!("IV=0x{:032x}", 1007);
+    assert!(text.contains(&iv), "{text}");
+    assert!(
+        text.contains("URI=\"key-") && !text.contains("secret"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_source_whose_segments_do_not_fit_is_refused_by_name() {
+    let mut long = FakeSource {
+        duration_s: 6,
+        ..FakeSource::new("b")
+    };
+    long.extra = "#EXT-X-KEY:METHOD=AES-128,URI=\"http://b.example/k\"\n";
+    let mut sim = Sim::new(&[FakeSource::new("a"), long]);
+    sim.run(seconds(10));
+    sim.switch(1);
+    sim.run(seconds(20));
+    let refusal = sim.notices.iter().find_map(|notice| match notice {
+        Notice::Trouble(trouble) if trouble.code == "source_refused" => {
+            Some(trouble.detail.as_str())
+        }
+        _ => None,
+    });
+    let expected =
+        "segment of 6 s does not fit the target duration of 2 s and cannot be cut: it is encrypted";
+    assert_eq!(refusal, Some(expected), "{:?}", sim.notices);
+    assert!(sim.contents().last().unwrap().starts_with("a-"));
+}

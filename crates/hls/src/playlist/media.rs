@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
                 self.target_seen = true;
             }
             "#EXT-X-MEDIA-SEQUENCE" => {
-                self.out.media_sequence = integer(line, "EXT-X-MEDIA-SEQUENCE", value)?
+                self.out.media_sequence = integer(line, "EXT-X-MEDIA-SEQUENCE", value)?;
             }
             "#EXT-X-DISCONTINUITY-SEQUENCE" => {
                 self.dsn = integer(line, "EXT-X-DISCONTINUITY-SEQUENCE", value)?;

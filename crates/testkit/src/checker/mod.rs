@@ -5,6 +5,7 @@
 //! rules are about what may change from one to the next. What only a player can see (removed
 //! segments must stay available) is checked by [`crate::player`].
 
+mod change;
 mod multivariant;
 mod playlist;
 mod rule;
@@ -99,36 +100,27 @@ impl PlaylistChecker {
     }
 
     pub(crate) fn read(&mut self, at: Duration, body: &[u8]) -> Playlist {
-        let (playlist, found) = Playlist::read(body, self.promises);
-        // A fault that stays in the list is one fault, not one for each reload.
-        let is_new = self
-            .previous
-            .as_ref()
-            .is_none_or(|previous| previous.body != body);
-        if is_new {
-            self.keep(found);
-        }
+        let (playlist, mut found) = Playlist::read(body, self.promises);
+        let mut changed_at = at;
         if let Some(previous) = self.previous.take() {
-            if is_new {
-                self.keep(changes(&previous.playlist, &playlist));
-            } else if !playlist.ended {
-                self.longest_unchanged = self
-                    .longest_unchanged
-                    .max(at.saturating_sub(previous.changed_at));
+            if previous.body == body {
+                // What stays in the list is one fault, not one for each reload.
+                found.clear();
+                changed_at = previous.changed_at;
+                if !playlist.ended {
+                    let unchanged = at.saturating_sub(changed_at);
+                    self.longest_unchanged = self.longest_unchanged.max(unchanged);
+                }
+            } else {
+                found.extend(change::changes(&previous.playlist, &playlist));
             }
-            let changed_at = if is_new { at } else { previous.changed_at };
-            self.previous = Some(Previous {
-                body: body.to_vec(),
-                playlist: playlist.clone(),
-                changed_at,
-            });
-        } else {
-            self.previous = Some(Previous {
-                body: body.to_vec(),
-                playlist: playlist.clone(),
-                changed_at: at,
-            });
         }
+        self.keep(found);
+        self.previous = Some(Previous {
+            body: body.to_vec(),
+            playlist: playlist.clone(),
+            changed_at,
+        });
         playlist
     }
 
@@ -136,112 +128,6 @@ impl PlaylistChecker {
         self.violations_total += found.len() as u64;
         let room = VIOLATIONS_MAX - self.violations.len();
         self.violations.extend(found.into_iter().take(room));
-    }
-}
-
-/// What must not have changed from one playlist to the next (§6.2.1, §6.2.2).
-fn changes(old: &Playlist, new: &Playlist) -> Vec<Violation> {
-    let mut found = Vec::new();
-    let mut broken = |rule, line, detail| found.push(Violation::new(rule, line, detail));
-    if old.ended {
-        broken(Rule::ChangedAfterEnd, 0, "another text".to_owned());
-    }
-    if old.target_s != new.target_s {
-        broken(
-            Rule::TargetDurationChanged,
-            0,
-            format!("from {:?} to {:?}", old.target_s, new.target_s),
-        );
-    }
-    if new.first_number < old.first_number {
-        broken(
-            Rule::MediaSequenceBack,
-            0,
-            format!("from {} to {}", old.first_number, new.first_number),
-        );
-        return found;
-    }
-    let removed = new.first_number - old.first_number;
-    let needed_s = 3.0 * new.target_s.unwrap_or(0) as f64;
-    // A millisecond for what adding decimals loses.
-    if removed > 0 && new.duration_s() + 0.001 < needed_s {
-        broken(
-            Rule::WindowTooShort,
-            0,
-            format!("{:.3} s left, {needed_s} s needed", new.duration_s()),
-        );
-    }
-    let old_end = old.first_number + old.segments.len() as u64;
-    let new_end = new.first_number + new.segments.len() as u64;
-    if new_end < old_end {
-        broken(
-            Rule::TailRemoved,
-            0,
-            format!("ends before {new_end}, ended before {old_end}"),
-        );
-    }
-    let kept = old
-        .segments
-        .iter()
-        .skip(usize::try_from(removed).unwrap_or(usize::MAX));
-    for (was, is) in kept.zip(&new.segments) {
-        if let Some(what) = difference(was, is) {
-            broken(
-                Rule::SegmentChanged,
-                is.line,
-                format!("segment {}: {what}", is.number),
-            );
-        }
-        if was.discontinuity_number != is.discontinuity_number {
-            let (was, is_now) = (was.discontinuity_number, is.discontinuity_number);
-            broken(
-                Rule::DiscontinuityMoved,
-                is.line,
-                format!("segment {} from {was} to {is_now}", is.number),
-            );
-        }
-    }
-    // Past what was kept, the numbers have to follow on.
-    if removed as usize >= old.segments.len()
-        && let (Some(was), Some(is)) = (old.segments.last(), new.segments.first())
-        && is.discontinuity_number < was.discontinuity_number
-    {
-        let (was, is_now) = (was.discontinuity_number, is.discontinuity_number);
-        broken(
-            Rule::DiscontinuityMoved,
-            is.line,
-            format!("from {was} back to {is_now}"),
-        );
-    }
-    found
-}
-
-fn difference(was: &Segment, is: &Segment) -> Option<String> {
-    if was.uri != is.uri {
-        Some(format!("URI from {:?} to {:?}", was.uri, is.uri))
-    } else if was.duration_s != is.duration_s {
-        Some(format!(
-            "duration from {} to {}",
-            was.duration_s, is.duration_s
-        ))
-    } else if was.range != is.range {
-        Some(format!("range from {:?} to {:?}", was.range, is.range))
-    } else if was.keys != is.keys {
-        Some("another key".to_owned())
-    } else if was.map != is.map {
-        Some("another map".to_owned())
-    } else if was.discontinuity != is.discontinuity {
-        Some("discontinuity tag".to_owned())
-    } else if was.gap != is.gap {
-        Some("gap tag".to_owned())
-    } else if was
-        .unix_ms
-        .zip(is.unix_ms)
-        .is_some_and(|(was, is)| was != is)
-    {
-        Some("date".to_owned())
-    } else {
-        None
     }
 }
 

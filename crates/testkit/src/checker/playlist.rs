@@ -50,6 +50,11 @@ pub(crate) struct Map {
 }
 
 impl Playlist {
+    /// The number that the next segment will have.
+    pub(crate) fn end(&self) -> u64 {
+        self.first_number + self.segments.len() as u64
+    }
+
     /// The sum of the segments' durations.
     pub(crate) fn duration_s(&self) -> f64 {
         self.segments.iter().map(|segment| segment.duration_s).sum()

@@ -54,73 +54,10 @@ impl Ffmpeg {
         command
             .args(["-re", "-stream_loop", "-1", "-i"])
             .arg(source);
-        command.args([
-            "-map",
-            "0",
-            "-c",
-            "copy",
-            "-t",
-            SECONDS_MAX,
-            "-f",
-            "hls",
-            "-hls_list_size",
-            "6",
-        ]);
+        command.args(["-map", "0", "-c", "copy", "-t", SECONDS_MAX]);
+        command.args(["-f", "hls", "-hls_list_size", "6"]);
         command.args(["-hls_delete_threshold", KEPT]);
-        let seconds = if let Format::Ts { segment_s } = format {
-            segment_s
-        } else {
-            2
-        };
-        command.args(["-hls_time", &seconds.to_string()]);
-        let flags = "program_date_time+independent_segments+temp_file";
-        match format {
-            Format::Ts { .. } => {
-                command.args(["-hls_flags", &format!("{flags}+delete_segments")]);
-                command
-                    .arg("-hls_segment_filename")
-                    .arg(served.join("%06d.ts"));
-            }
-            Format::Aes128 => {
-                let key = served.join("live.key");
-                std::fs::write(&key, b"perennial test 2").map_err(Error::io("writing the key"))?;
-                let info = work.join("key.info");
-                let lines = format!("live.key\n{}\n", key.display());
-                std::fs::write(&info, lines).map_err(Error::io("writing the key's place"))?;
-                // Without the flag ffmpeg gives all segments the first one's IV.
-                command.args([
-                    "-hls_flags",
-                    &format!("{flags}+delete_segments+periodic_rekey"),
-                ]);
-                command.arg("-hls_key_info_file").arg(info);
-                command
-                    .arg("-hls_segment_filename")
-                    .arg(served.join("%06d.ts"));
-            }
-            Format::Fmp4 => {
-                command.args([
-                    "-hls_flags",
-                    &format!("{flags}+delete_segments"),
-                    "-hls_segment_type",
-                    "fmp4",
-                ]);
-                command.args(["-master_pl_name", "index.m3u8", "-var_stream_map", LADDER]);
-                command
-                    .arg("-hls_segment_filename")
-                    .arg(served.join("%v/%06d.m4s"));
-            }
-            Format::ByteRange => {
-                command.args([
-                    "-hls_flags",
-                    "program_date_time+independent_segments+single_file",
-                ]);
-            }
-        }
-        command.arg(served.join(if format == Format::Fmp4 {
-            "%v/index.m3u8"
-        } else {
-            "index.m3u8"
-        }));
+        output(&mut command, format, work, served)?;
         let process = Process::spawn(&mut command, "ffmpeg", "ffmpeg", &work.join("ffmpeg.log"))?;
         Ok(Self { process, format })
     }
@@ -138,6 +75,43 @@ impl Ffmpeg {
             _ => &["index.m3u8"],
         }
     }
+}
+
+/// The arguments in which the formats differ.
+fn output(command: &mut Command, format: Format, work: &Path, served: &Path) -> Result<(), Error> {
+    let (mut segment_s, mut playlist, mut segments) = (2, "index.m3u8", "%06d.ts");
+    let mut flags = "program_date_time+independent_segments".to_owned();
+    if format == Format::ByteRange {
+        flags += "+single_file";
+        segments = "index.ts";
+    } else {
+        flags += "+temp_file+delete_segments";
+    }
+    match format {
+        Format::Ts { segment_s: asked } => segment_s = asked,
+        Format::Aes128 => {
+            let key = served.join("live.key");
+            std::fs::write(&key, b"perennial test 2").map_err(Error::io("writing the key"))?;
+            let info = work.join("key.info");
+            let lines = format!("live.key\n{}\n", key.display());
+            std::fs::write(&info, lines).map_err(Error::io("writing the key's place"))?;
+            command.arg("-hls_key_info_file").arg(info);
+            // Without it ffmpeg gives all segments the first one's IV.
+            flags += "+periodic_rekey";
+        }
+        Format::Fmp4 => {
+            command.args(["-hls_segment_type", "fmp4", "-var_stream_map", LADDER]);
+            command.args(["-master_pl_name", "index.m3u8"]);
+            (playlist, segments) = ("%v/index.m3u8", "%v/%06d.m4s");
+        }
+        Format::ByteRange => {}
+    }
+    command.args(["-hls_time", &segment_s.to_string(), "-hls_flags", &flags]);
+    command
+        .arg("-hls_segment_filename")
+        .arg(served.join(segments));
+    command.arg(served.join(playlist));
+    Ok(())
 }
 
 const LADDER: &str = "v:0,agroup:sound,name:360p v:1,agroup:sound,name:240p v:2,agroup:sound,name:144p \

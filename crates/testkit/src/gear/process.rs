@@ -1,6 +1,7 @@
 //! A child process that ends with its handle.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +37,11 @@ impl Process {
             .stderr(file)
             .spawn()
             .map_err(|source| {
-                if source.kind() == std::io::ErrorKind::NotFound {
+                // Refused: nowhere in PATH, and a folder of it is closed to us.
+                if matches!(
+                    source.kind(),
+                    ErrorKind::NotFound | ErrorKind::PermissionDenied
+                ) {
                     Error::Missing { program, package }
                 } else {
                     Error::Io {

@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod body;
 mod damage;
 mod fault;

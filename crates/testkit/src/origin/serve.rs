@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use base::RangeSet;
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::answer::Answer;
 use super::body::{Body, Manner};
 use super::fault::{Fault, Target};
 use super::live::{Found, KEY, Live};
@@ -25,10 +25,11 @@ use super::resource::{Item, Resource};
 use super::spec::{Quirk, Shape, Spec};
 use super::stats::Counters;
 use super::{damage, playlist};
-use crate::Sha256;
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 4096;
+/// The pause after a connection that could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// How many windows old a token of [`Quirk::Token`] may be.
 const TOKEN_WINDOWS: u32 = 3;
 
@@ -49,14 +50,6 @@ struct Active {
     target: Target,
     /// Segments made when it was set.
     head: u64,
-}
-
-/// An answer before it is a response.
-struct Answer {
-    status: StatusCode,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
-    manner: Manner,
 }
 
 impl Shared {
@@ -99,14 +92,7 @@ impl Shared {
 }
 
 fn is_dead(active: &Option<Active>) -> bool {
-    matches!(
-        active,
-        Some(Active {
-            fault: Fault::Dead,
-            target: Target::All,
-            ..
-        })
-    )
+    active.is_some_and(|active| active.fault == Fault::Dead && active.target == Target::All)
 }
 
 /// Serves until it is aborted, and every connection with it.
@@ -119,6 +105,8 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: some come back in a while.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
         let shared = shared.clone();
@@ -180,20 +168,9 @@ async fn answer(
 /// Waits until another fault is set, or none.
 async fn stall(shared: &Shared) {
     let mut active = shared.active.subscribe();
+    let passed = |active: &Option<Active>| active.is_none_or(|active| active.fault != Fault::Stall);
     // The sender lives in `shared`: it cannot have gone.
-    drop(
-        active
-            .wait_for(|active| {
-                !matches!(
-                    active,
-                    Some(Active {
-                        fault: Fault::Stall,
-                        ..
-                    })
-                )
-            })
-            .await,
-    );
+    drop(active.wait_for(passed).await);
 }
 
 fn count(shared: &Shared, resource: Resource, method: &Method) {
@@ -365,123 +342,5 @@ impl Shared {
         let windows = self.live.spec.window as u32 * TOKEN_WINDOWS;
         self.started.elapsed()
             <= Duration::from_millis(issued_ms) + self.live.spec.cadence() * windows
-    }
-}
-
-impl Answer {
-    fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
-        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
-        Self {
-            status: StatusCode::OK,
-            headers,
-            body: body.into(),
-            manner: Manner::Whole,
-        }
-    }
-
-    fn status(status: StatusCode) -> Self {
-        Self {
-            status,
-            ..Self::new("text/plain", status.to_string())
-        }
-    }
-
-    fn playlist(body: Vec<u8>) -> Self {
-        let mut answer = Self::new("application/vnd.apple.mpegurl", body);
-        answer
-            .headers
-            .push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-        answer
-    }
-
-    fn redirect(to: &str) -> Self {
-        let location = HeaderValue::try_from(to).unwrap_or_else(|_| HeaderValue::from_static("/"));
-        let mut answer = Self::status(StatusCode::FOUND);
-        answer.headers.push((header::LOCATION, location));
-        answer
-    }
-
-    fn encoded(mut self, gzip: bool) -> Self {
-        if gzip {
-            self.headers
-                .push((header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
-            self.body = playlist::gzip(&self.body).into();
-        }
-        self
-    }
-
-    /// Adds the entity tag, and answers 304 to who knows it.
-    fn conditional(mut self, request: &Request<Incoming>) -> Self {
-        let tag = format!("\"{}\"", Sha256::of(&self.body));
-        let known = request
-            .headers()
-            .get(header::IF_NONE_MATCH)
-            .is_some_and(|known| known.as_bytes() == tag.as_bytes());
-        if known {
-            self.status = StatusCode::NOT_MODIFIED;
-            self.body = Bytes::new();
-        }
-        self.headers.extend(
-            HeaderValue::try_from(tag)
-                .ok()
-                .map(|tag| (header::ETAG, tag)),
-        );
-        self
-    }
-
-    /// A segment, or the single range of it that is asked for; more than one get the whole.
-    fn segment(body: Bytes, request: &Request<Incoming>) -> Self {
-        let mut answer = Self::new("video/mp2t", body);
-        answer
-            .headers
-            .push((header::ACCEPT_RANGES, HeaderValue::from_static("bytes")));
-        let length = answer.body.len() as u64;
-        let range = request
-            .headers()
-            .get(header::RANGE)
-            .and_then(|range| range.to_str().ok());
-        let (status, content_range) = match RangeSet::resolve(range, length) {
-            Ok(RangeSet::Parts(parts)) if parts.len() == 1 => {
-                let part = parts[0];
-                answer.body = answer.body.slice(part.start as usize..part.end as usize);
-                (
-                    StatusCode::PARTIAL_CONTENT,
-                    format!("bytes {}-{}/{length}", part.start, part.end - 1),
-                )
-            }
-            Ok(_) => return answer,
-            Err(_) => {
-                answer.body = Bytes::new();
-                (
-                    StatusCode::RANGE_NOT_SATISFIABLE,
-                    format!("bytes */{length}"),
-                )
-            }
-        };
-        answer.status = status;
-        answer.headers.extend(
-            HeaderValue::try_from(content_range)
-                .ok()
-                .map(|value| (header::CONTENT_RANGE, value)),
-        );
-        answer
-    }
-
-    fn into_response(self, method: &Method, running: super::stats::Gauge) -> Response<Body> {
-        let length = self.body.len();
-        let (body, manner) = if method == Method::HEAD {
-            (Bytes::new(), Manner::Whole)
-        } else {
-            (self.body, self.manner)
-        };
-        let mut response = Response::new(Body::new(body, manner, running));
-        *response.status_mut() = self.status;
-        response.headers_mut().extend(self.headers);
-        if manner != Manner::Endless && self.status != StatusCode::NOT_MODIFIED {
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, length.into());
-        }
-        response
     }
 }

@@ -90,6 +90,11 @@ pub enum Quirk {
 /// Every how many segments [`Quirk::Discontinuity`] puts one.
 pub(super) const DISCONTINUITY_EVERY: u64 = 5;
 
+/// Slower is standing still.
+const SPEED_MIN: f64 = 0.001;
+/// Faster is no stream.
+const CADENCE_MIN: Duration = Duration::from_millis(1);
+
 impl Spec {
     pub(super) fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
@@ -115,6 +120,7 @@ impl Spec {
 
     /// The wall-clock time between two segments.
     pub(super) fn cadence(&self) -> Duration {
-        self.segment.div_f64(self.speed)
+        let cadence = self.segment.div_f64(self.speed.max(SPEED_MIN));
+        cadence.max(CADENCE_MIN)
     }
 }

@@ -23,7 +23,8 @@ pub struct Stats {
     pub keys: u64,
     /// Requests by path, without query.
     pub by_path: BTreeMap<String, u64>,
-    /// `GET`s by segment index (see [`super::Origin::expected_segment`]); those of all variants together.
+    /// `GET`s by segment index (see [`super::Origin::expected_segment`]); those of all variants
+    /// together, ranges of [`super::Shape::ByteRange`] not at all.
     pub by_segment: BTreeMap<u64, u64>,
     /// Answers by status code; requests that got none are under 0.
     pub by_status: BTreeMap<u16, u64>,

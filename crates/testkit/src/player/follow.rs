@@ -152,7 +152,7 @@ impl Follow {
         self.longest = self.longest.max(listed);
         self.publish();
 
-        let end = playlist.first_number + playlist.segments.len() as u64;
+        let end = playlist.end();
         if self.next.is_none() && !playlist.segments.is_empty() {
             self.next = Some(self.begin(&playlist));
         }

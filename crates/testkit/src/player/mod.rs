@@ -39,6 +39,9 @@ pub use report::{Lost, Played, Report};
 /// Segments that wait to be fetched; beyond it the player has fallen behind, and they are lost.
 const QUEUE_MAX: usize = 256;
 
+/// Slower is standing still.
+const SPEED_MIN: f64 = 0.001;
+
 /// What to play, and how.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -188,7 +191,7 @@ impl Shared {
 
     /// Media time as wall-clock time.
     fn wall(&self, media: Duration) -> Duration {
-        media.div_f64(self.watch.speed)
+        media.div_f64(self.watch.speed.max(SPEED_MIN))
     }
 
     fn error(&self, error: &str) {

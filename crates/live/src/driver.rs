@@ -1,0 +1,506 @@
+//! The task that owns a running channel: it feeds the state machine with what happens and does what
+//! the machine asks for. It decides nothing about sources.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use base::Time;
+use bytes::Bytes;
+use hls::channel::{
+    Channel as Machine, Effect, Event, Failure, FetchId, Fetched, Notice, Position, SourceDef,
+    SwitchTo, TrackId,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::channel::{Channel, TRACK_IDLE};
+use crate::spec::SourceSpec;
+use crate::status::{ErrorNote, SourceStatus, Status, TrackStatus, note};
+use crate::upstream::{Upstream, Upstreams, identity};
+use crate::view::{Body, Rendered, TrackView, View};
+
+/// What an administrator or a request asks of a running channel.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Switch {
+        index: usize,
+        source: SourceSpec,
+    },
+    Stop,
+    Extra {
+        index: usize,
+        answer: oneshot::Sender<Option<Bytes>>,
+    },
+}
+
+pub(crate) struct Driver {
+    channel: Arc<Channel>,
+    machine: Machine,
+    upstreams: Upstreams,
+    manners: fetch::Manners,
+    fetches: JoinSet<Outcome>,
+    running: HashMap<u64, Vec<AbortHandle>>,
+    tracks: HashMap<TrackId, Stored>,
+    changed: HashSet<TrackId>,
+    view: View,
+    errors: Vec<ErrorNote>,
+    /// Told to stop, whoever watches.
+    ending: bool,
+}
+
+/// A track's bytes.
+#[derive(Default)]
+struct Stored {
+    segments: VecDeque<Body>,
+    objects: HashMap<Arc<str>, Bytes>,
+}
+
+struct Outcome {
+    id: FetchId,
+    result: Result<Fetched, Failure>,
+    bytes: u64,
+}
+
+/// Numbers older than this say nothing of the target duration any more.
+const POSITION_FRESH_MS: i64 = 3_600_000;
+/// How often demand is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+const EXTRA_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Driver {
+    /// Runs until nobody watches, or the channel is stopped.
+    pub(crate) async fn run(channel: Arc<Channel>, mut commands: mpsc::Receiver<Command>) {
+        let mut driver = Self::new(channel).await;
+        let stop = driver.channel.stop.clone();
+        tracing::info!("started");
+        loop {
+            let now = driver.now();
+            let wake = driver.machine.wake_at().min(now + LOOK);
+            tokio::select! {
+                () = stop.cancelled() => driver.ending = true,
+                command = commands.recv() => match command {
+                    None | Some(Command::Stop) => driver.ending = true,
+                    Some(command) => driver.obey(command),
+                },
+                Some(done) = driver.fetches.join_next() => {
+                    // An abandoned fetch ends without an outcome.
+                    if let Ok(outcome) = done {
+                        driver.arrived(outcome);
+                    }
+                }
+                () = driver.channel.demand.wanted.notified() => driver.look(),
+                () = tokio::time::sleep(wake - now) => {
+                    driver.look();
+                    driver.step(Event::Tick);
+                }
+            }
+            if (driver.ending || driver.is_idle()) && driver.retire() {
+                break;
+            }
+        }
+        tracing::info!("stopped");
+    }
+
+    async fn new(channel: Arc<Channel>) -> Self {
+        let shared = channel.shared.clone();
+        let (sources, start_with) = channel.all_sources();
+        let settings = shared.settings();
+        let manners = shared.client.manners();
+        let upstreams = sources
+            .iter()
+            .map(|source| {
+                Arc::new(Upstream::new(
+                    source,
+                    &settings.user_agent,
+                    &shared.client,
+                    &manners,
+                ))
+            })
+            .collect();
+        let positions = stored_positions(&channel).await;
+        let defs: Vec<SourceDef> = sources.iter().map(def).collect();
+        let mut seed = [0; 8];
+        // Without entropy, retries of several channels may fall together: no reason not to start.
+        let _ = getrandom::fill(&mut seed);
+        let machine = Machine::new(
+            settings.machine(channel.spec().target_duration_s, u64::from_le_bytes(seed)),
+            defs.clone(),
+            channel.counters.generation.load(Ordering::Relaxed),
+            positions,
+        );
+        let mut driver = Self {
+            channel,
+            machine,
+            upstreams,
+            manners,
+            fetches: JoinSet::new(),
+            running: HashMap::new(),
+            tracks: HashMap::new(),
+            changed: HashSet::new(),
+            view: View::default(),
+            errors: Vec::new(),
+            ending: false,
+        };
+        driver.look();
+        let first = defs.into_iter().nth(start_with).filter(|_| start_with > 0);
+        driver.step(match first {
+            Some(source) => Event::Switch(SwitchTo {
+                index: start_with,
+                source,
+            }),
+            None => Event::Tick,
+        });
+        driver
+    }
+
+    fn now(&self) -> Time {
+        self.channel.shared.clock.now()
+    }
+
+    fn is_idle(&self) -> bool {
+        let idle = self.channel.shared.settings().idle_stop;
+        self.now() - self.channel.demand.last() > idle
+    }
+
+    /// Tells the machine which tracks are watched.
+    fn look(&mut self) {
+        let now = self.now();
+        let watched = self.channel.demand.watched(now, TRACK_IDLE);
+        self.channel.viewers.forget(now, self.channel.viewer_idle());
+        self.step(Event::Demand(watched));
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Switch { index, source } => {
+                let settings = self.channel.shared.settings();
+                let client = &self.channel.shared.client;
+                let upstream = Arc::new(Upstream::new(
+                    &source,
+                    &settings.user_agent,
+                    client,
+                    &self.manners,
+                ));
+                let index = index.min(self.upstreams.len());
+                self.upstreams.truncate(self.upstreams.len().max(index));
+                match self.upstreams.get_mut(index) {
+                    Some(known) => *known = upstream,
+                    None => self.upstreams.push(upstream),
+                }
+                self.step(Event::Switch(SwitchTo {
+                    index,
+                    source: def(&source),
+                }));
+            }
+            Command::Extra { index, answer } => {
+                let url = self.machine.extras().get(index).cloned();
+                let upstream = self
+                    .machine
+                    .on_air()
+                    .and_then(|source| self.upstreams.get(source))
+                    .cloned();
+                let span = tracing::Span::current();
+                crate::task::spawn("extra", span, async move {
+                    let body = match (url, upstream) {
+                        (Some(url), Some(upstream)) => {
+                            upstream.get_object(&url, EXTRA_TIMEOUT).await.ok()
+                        }
+                        _ => None,
+                    };
+                    // The viewer may have gone.
+                    let _ = answer.send(body);
+                });
+            }
+            Command::Stop => {}
+        }
+    }
+
+    fn arrived(&mut self, outcome: Outcome) {
+        self.channel
+            .counters
+            .bytes_in
+            .fetch_add(outcome.bytes, Ordering::Relaxed);
+        if let Err(failure) = &outcome.result {
+            tracing::debug!(
+                generation = outcome.id.generation,
+                detail = failure.detail,
+                "fetch failed"
+            );
+        }
+        self.step(Event::Fetched(outcome.id, outcome.result));
+    }
+
+    fn step(&mut self, event: Event) {
+        let effects = self.machine.step(self.now(), event);
+        for effect in effects {
+            self.perform(effect);
+        }
+        self.show();
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Fetch(order) => {
+                let Some(upstream) = self.upstreams.get(order.source).cloned() else {
+                    return;
+                };
+                self.channel
+                    .counters
+                    .requests_upstream
+                    .fetch_add(1, Ordering::Relaxed);
+                let generation = order.id.generation;
+                let handle = self.fetches.spawn(async move {
+                    let (result, bytes) = upstream.carry_out(&order).await;
+                    Outcome {
+                        id: order.id,
+                        result,
+                        bytes,
+                    }
+                });
+                let running = self.running.entry(generation).or_default();
+                running.retain(|handle| !handle.is_finished());
+                running.push(handle);
+            }
+            Effect::Abandon { generation } => {
+                for handle in self.running.remove(&generation).into_iter().flatten() {
+                    handle.abort();
+                }
+            }
+            Effect::Publish { track, msn, body } => {
+                let timeline = self.machine.timeline(&track);
+                let entry =
+                    timeline.and_then(|timeline| timeline.kept().find(|entry| entry.msn == msn));
+                let Some(container) = entry.map(|entry| entry.segment.container) else {
+                    return;
+                };
+                let stored = self.tracks.entry(track.clone()).or_default();
+                stored.segments.push_back(Body {
+                    msn,
+                    container,
+                    bytes: body,
+                });
+                self.changed.insert(track);
+            }
+            Effect::Serve { track, name, body } => {
+                let stored = self.tracks.entry(track.clone()).or_default();
+                stored.objects.insert(name.0, body);
+                self.changed.insert(track);
+            }
+            Effect::Notice(notice) => self.tell(notice),
+        }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let (code, source, text) = match notice {
+            Notice::State(state) => {
+                tracing::info!(state = state.as_str(), "channel state");
+                // The end of the playlist is part of it.
+                self.changed.extend(self.tracks.keys().cloned());
+                ("state", None, state.as_str().to_owned())
+            }
+            Notice::OnAir { source, generation } => {
+                let name = self.source_name(source);
+                tracing::info!(source, generation, name, "source on air");
+                ("on_air", Some(source), format!("{name} is on air"))
+            }
+            Notice::Trouble(trouble) => {
+                tracing::warn!(
+                    source = trouble.source,
+                    code = trouble.code,
+                    detail = trouble.detail,
+                    "source trouble"
+                );
+                let (code, source, detail) = (trouble.code, trouble.source, trouble.detail.clone());
+                let at_ms = self.channel.shared.clock.unix_ms();
+                note(
+                    &mut self.errors,
+                    ErrorNote {
+                        at_ms,
+                        code,
+                        source,
+                        detail,
+                        count: 1,
+                    },
+                );
+                (trouble.code, Some(trouble.source), trouble.detail)
+            }
+        };
+        self.channel
+            .shared
+            .emit(self.channel.id(), code, source, text);
+    }
+
+    /// Publishes a new snapshot if anything changed.
+    fn show(&mut self) {
+        let status = self.status();
+        let ladder_changed =
+            self.view.multivariant.is_none() && self.machine.multivariant().is_some();
+        if self.changed.is_empty() && !ladder_changed && status == self.view.status {
+            return;
+        }
+        for track in std::mem::take(&mut self.changed) {
+            self.show_track(&track);
+        }
+        if ladder_changed {
+            let text = self.machine.multivariant().unwrap_or_default().to_owned();
+            // The ladder never changes while the channel runs.
+            self.view.multivariant = Some(Arc::new(Rendered::new(text, Duration::from_secs(60))));
+        }
+        self.view.offered = self.machine.track_ids();
+        self.view.status = status;
+        let generation = self.machine.generation();
+        self.channel
+            .counters
+            .generation
+            .store(generation, Ordering::Relaxed);
+        self.channel.view.send_replace(Arc::new(self.view.clone()));
+    }
+
+    fn show_track(&mut self, track: &TrackId) {
+        let (Some(timeline), Some(stored)) =
+            (self.machine.timeline(track), self.tracks.get_mut(track))
+        else {
+            return;
+        };
+        let first = timeline.kept().next().map_or(0, |entry| entry.msn);
+        while stored.segments.front().is_some_and(|body| body.msn < first) {
+            stored.segments.pop_front();
+        }
+        let used: HashSet<&Arc<str>> = timeline.object_names().map(|name| &name.0).collect();
+        stored.objects.retain(|name, _| used.contains(name));
+        let segments = stored.segments.iter().cloned().collect();
+        let shown = TrackView::new(timeline.clone(), segments, stored.objects.clone());
+        self.view.tracks.insert(track.clone(), Arc::new(shown));
+        if let Some(position) = self.machine.position(track) {
+            self.save(track, position);
+        }
+    }
+
+    fn save(&self, track: &TrackId, position: &Position) {
+        let shared = &self.channel.shared;
+        shared.positions.save(store::Position {
+            channel: self.channel.id().clone(),
+            track: track.as_str().to_owned(),
+            next_msn: position.next_msn,
+            head_msn: position.head_msn,
+            dsn: position.dsn,
+            discontinuity_msn: position.discontinuity_msn,
+            source: position.source.clone(),
+            source_msn: position.source_msn,
+            source_name: position.source_name.clone(),
+            target_duration_s: position.target_duration_s,
+            updated_ms: shared.clock.unix_ms(),
+        });
+    }
+
+    fn status(&self) -> Status {
+        let sources = self
+            .machine
+            .health()
+            .enumerate()
+            .map(|(index, (def, health))| SourceStatus {
+                name: base::redact_url(&def.url),
+                health: health.as_str(),
+                last_error: self
+                    .errors
+                    .iter()
+                    .rev()
+                    .find(|note| note.source == index)
+                    .map(|note| note.detail.clone()),
+            });
+        let tracks = self.machine.track_ids().into_iter().filter_map(|track| {
+            let timeline = self.machine.timeline(&track)?;
+            Some(TrackStatus {
+                track: track.as_str().to_owned(),
+                first_msn: timeline
+                    .listed()
+                    .next()
+                    .map_or(timeline.next_msn(), |entry| entry.msn),
+                next_msn: timeline.next_msn(),
+                segments: timeline.listed().len(),
+                duration_ms: timeline.listed_duration().as_millis() as u64,
+                target_duration_s: timeline.target_duration_s(),
+                discontinuity_sequence: timeline.dsn(),
+                bytes: timeline.bytes(),
+                dropped_early: timeline.dropped_early(),
+            })
+        });
+        Status {
+            state: self.machine.state().as_str(),
+            on_air: self.machine.on_air(),
+            generation: self.machine.generation(),
+            sources: sources.collect(),
+            tracks: tracks.collect(),
+            errors: self.errors.clone(),
+        }
+    }
+
+    fn source_name(&self, source: usize) -> String {
+        self.machine
+            .health()
+            .nth(source)
+            .map_or_else(String::new, |(def, _)| base::redact_url(&def.url))
+    }
+
+    /// Leaves a snapshot without media: memory is given back, the errors stay readable.
+    fn retire(&self) -> bool {
+        self.channel.retire(self.ending, || {
+            let status = Status {
+                state: "idle",
+                on_air: None,
+                tracks: Vec::new(),
+                ..self.status()
+            };
+            self.channel.view.send_replace(Arc::new(View {
+                status,
+                ..View::default()
+            }));
+            self.channel
+                .shared
+                .emit(self.channel.id(), "state", None, "idle".to_owned());
+        })
+    }
+}
+
+fn def(source: &SourceSpec) -> SourceDef {
+    SourceDef {
+        url: source.url.clone(),
+        identity: identity(&source.url),
+    }
+}
+
+async fn stored_positions(channel: &Channel) -> HashMap<TrackId, Position> {
+    let shared = &channel.shared;
+    let stored = match shared.store.load_positions(channel.id()).await {
+        Ok(stored) => stored,
+        Err(error) => {
+            tracing::error!(%error, "numbers of the last run are lost");
+            return HashMap::new();
+        }
+    };
+    let now_ms = shared.clock.unix_ms();
+    let fresh = |position: &store::Position| now_ms - position.updated_ms < POSITION_FRESH_MS;
+    stored
+        .into_iter()
+        .map(|stored| {
+            let target_duration_s = if fresh(&stored) {
+                stored.target_duration_s
+            } else {
+                0
+            };
+            let position = Position {
+                next_msn: stored.next_msn,
+                head_msn: stored.head_msn,
+                dsn: stored.dsn,
+                discontinuity_msn: stored.discontinuity_msn,
+                source: stored.source,
+                source_msn: stored.source_msn,
+                source_name: stored.source_name,
+                target_duration_s,
+            };
+            (TrackId::from(stored.track), position)
+        })
+        .collect()
+}

@@ -1,0 +1,304 @@
+//! All channels: those of the configuration file and those of the store.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base::{ChannelId, Clock, ErrorKind};
+use fetch::Client;
+use store::{Positions, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::{Channel, Origin};
+use crate::events::{Event, Events};
+use crate::settings::Settings;
+use crate::spec::ChannelSpec;
+
+/// Live channels. Clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Live {
+    shared: Arc<Shared>,
+    channels: Arc<RwLock<BTreeMap<ChannelId, Arc<Channel>>>>,
+}
+
+/// What every channel needs.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    settings: RwLock<Arc<Settings>>,
+    pub(crate) client: Client,
+    pub(crate) store: Store,
+    pub(crate) positions: Positions,
+    pub(crate) clock: Arc<dyn Clock>,
+    events: Events,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// New channels.
+    pub added: Vec<ChannelId>,
+    /// Channels that were stopped and begin anew with the next viewer.
+    pub changed: Vec<ChannelId>,
+    /// Channels that are gone.
+    pub removed: Vec<ChannelId>,
+}
+
+/// Why a channel was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotChanged {
+    /// The configuration file owns it.
+    #[error("channel {0} is defined in the configuration file")]
+    OfFile(ChannelId),
+    /// It exists.
+    #[error("channel {0} exists already")]
+    Exists(ChannelId),
+    /// It does not.
+    #[error("there is no channel {0}")]
+    Unknown(String),
+    /// It has no source.
+    #[error("channel {0} has no source")]
+    NoSource(ChannelId),
+    /// A channel of the store could not be read.
+    #[error("stored channel {id} cannot be read: {reason}")]
+    Unreadable {
+        /** Which. */
+        id: ChannelId,
+        /** Why. */
+        reason: String,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl NotChanged {
+    /// The class of this error.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::OfFile(_) | Self::Exists(_) => ErrorKind::Conflict,
+            Self::Unknown(_) => ErrorKind::NotFound,
+            Self::NoSource(_) => ErrorKind::Invalid,
+            Self::Unreadable { .. } => ErrorKind::Internal,
+            Self::Store(error) => error.kind(),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn emit(
+        &self,
+        channel: &ChannelId,
+        code: &'static str,
+        source: Option<usize>,
+        text: String,
+    ) {
+        let at_ms = self.clock.unix_ms();
+        self.events.send(Event {
+            at_ms,
+            channel: channel.clone(),
+            code,
+            source,
+            text,
+        });
+    }
+}
+
+impl Live {
+    /// No channels yet.
+    pub fn new(settings: Settings, client: Client, store: Store, clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared {
+            settings: RwLock::new(Arc::new(settings)),
+            client,
+            positions: store.positions(),
+            store,
+            clock,
+            events: Events::new(),
+            stop: CancellationToken::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            channels: Arc::default(),
+        }
+    }
+
+    /// State changes.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    /// The clock of all times here.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    /// The client that sources are fetched with.
+    pub fn client(&self) -> &Client {
+        &self.shared.client
+    }
+
+    /// What all channels share.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.shared.settings()
+    }
+
+    /// A channel by name.
+    pub fn channel(&self, id: &str) -> Option<Arc<Channel>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+    }
+
+    /// All channels, by name.
+    pub fn channels(&self) -> Vec<Arc<Channel>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// Adds the channels of the store. One that cannot be read is reported and left out; one that the
+    /// configuration file defines too yields to it.
+    pub async fn load_stored(&self) -> Result<Vec<NotChanged>, store::Error> {
+        let mut left_out = Vec::new();
+        for stored in self.shared.store.channels().await? {
+            match ChannelSpec::from_json(stored.definition.expose()) {
+                Ok(spec) if self.channel(stored.id.as_str()).is_none() => {
+                    self.insert(spec, Origin::Api)
+                }
+                Ok(_) => left_out.push(NotChanged::OfFile(stored.id)),
+                Err(reason) => left_out.push(NotChanged::Unreadable {
+                    id: stored.id,
+                    reason,
+                }),
+            }
+        }
+        Ok(left_out)
+    }
+
+    /// Makes the channels of the configuration file what `specs` says. Unchanged channels play on.
+    pub async fn apply(&self, settings: Settings, specs: Vec<ChannelSpec>) -> Change {
+        let settings_changed = *self.shared.settings() != settings;
+        *self
+            .shared
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        let mut change = Change::default();
+        let mut ended = Vec::new();
+        for channel in self.channels() {
+            let of_file = channel.origin() == Origin::File;
+            if of_file && !specs.iter().any(|spec| spec.id == *channel.id()) {
+                change.removed.push(channel.id().clone());
+                ended.extend(self.take(channel.id()));
+            }
+        }
+        for spec in specs {
+            match self.channel(spec.id.as_str()) {
+                Some(known) if *known.spec() == spec && known.origin() == Origin::File => continue,
+                Some(known) => {
+                    change.changed.push(known.id().clone());
+                    ended.extend(self.take(known.id()));
+                }
+                None => change.added.push(spec.id.clone()),
+            }
+            self.insert(spec, Origin::File);
+        }
+        for channel in ended {
+            channel.close().await;
+        }
+        self.report(&change);
+        tracing::debug!(settings_changed, "configuration applied");
+        change
+    }
+
+    /// Adds a channel, or with `replace` changes one, and keeps it in the store.
+    pub async fn put(&self, spec: ChannelSpec, replace: bool) -> Result<(), NotChanged> {
+        let id = spec.id.clone();
+        if spec.sources.is_empty() {
+            return Err(NotChanged::NoSource(id));
+        }
+        let known = self.channel(id.as_str());
+        match &known {
+            Some(known) if known.origin() == Origin::File => return Err(NotChanged::OfFile(id)),
+            Some(_) if !replace => return Err(NotChanged::Exists(id)),
+            _ => {}
+        }
+        self.shared.store.put_channel(&id, &spec.to_json()).await?;
+        let code = if known.is_some() { "changed" } else { "added" };
+        if let Some(old) = self.take(&id) {
+            old.close().await;
+        }
+        self.insert(spec, Origin::Api);
+        self.shared
+            .emit(&id, code, None, format!("channel {id} {code}"));
+        Ok(())
+    }
+
+    /// Removes a channel that came through the API.
+    pub async fn delete(&self, id: &str) -> Result<(), NotChanged> {
+        let channel = self
+            .channel(id)
+            .ok_or_else(|| NotChanged::Unknown(id.chars().take(64).collect()))?;
+        if channel.origin() == Origin::File {
+            return Err(NotChanged::OfFile(channel.id().clone()));
+        }
+        self.take(channel.id());
+        channel.close().await;
+        self.shared.store.delete_channel(channel.id()).await?;
+        self.shared.emit(
+            channel.id(),
+            "removed",
+            None,
+            format!("channel {id} removed"),
+        );
+        Ok(())
+    }
+
+    /// Ends every channel and waits for its task.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        for channel in self.channels() {
+            channel.close().await;
+        }
+    }
+
+    fn insert(&self, spec: ChannelSpec, origin: Origin) {
+        let channel = Arc::new(Channel::new(spec, origin, self.shared.clone()));
+        let mut channels = self
+            .channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        channels.insert(channel.id().clone(), channel);
+    }
+
+    fn take(&self, id: &ChannelId) -> Option<Arc<Channel>> {
+        self.channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id)
+    }
+
+    fn report(&self, change: &Change) {
+        for (code, ids) in [
+            ("added", &change.added),
+            ("changed", &change.changed),
+            ("removed", &change.removed),
+        ] {
+            for id in ids {
+                self.shared
+                    .emit(id, code, None, format!("channel {id} {code}"));
+            }
+        }
+    }
+}

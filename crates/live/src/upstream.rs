@@ -1,0 +1,251 @@
+//! One fetch: an order of the machine, carried out and looked at.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::ErrorKind;
+use bytes::Bytes;
+use fetch::{Client, Fault, Headers, Manners, Request, Scope, Timeouts, Validators};
+use hls::aes128;
+use hls::channel::{Failure, Fetched, Order, Protection, What};
+use hls::container::inspect;
+use url::Url;
+
+use crate::spec::SourceSpec;
+
+/// A source and what its requests need.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    url: Url,
+    headers: Headers,
+    user_agent: String,
+    manners: Manners,
+    client: Client,
+    scope: tokio::sync::OnceCell<Scope>,
+    validators: Mutex<HashMap<Url, Validators>>,
+}
+
+/// A segment beyond this is no segment.
+const SEGMENT_MAX: u64 = 64 << 20;
+/// Keys and initialisation sections.
+const OBJECT_MAX: u64 = 8 << 20;
+const PLAYLIST_MAX: u64 = 4 << 20;
+/// Playlists whose validators are remembered: a ladder has a few, a tokenised redirect many.
+const VALIDATORS_MAX: usize = 64;
+
+impl Upstream {
+    pub(crate) fn new(
+        source: &SourceSpec,
+        default_user_agent: &str,
+        client: &Client,
+        manners: &Manners,
+    ) -> Self {
+        let user_agent = if source.user_agent.is_empty() {
+            default_user_agent
+        } else {
+            &source.user_agent
+        };
+        let headers = Headers::new(source.headers.iter().map(|(name, value)| (name, value)));
+        if let Err(error) = &headers {
+            tracing::warn!(source = base::redact_url(&source.url), %error, "headers of the source are not sent");
+        }
+        Self {
+            url: source.url.clone(),
+            headers: headers.unwrap_or_default(),
+            user_agent: user_agent.to_owned(),
+            manners: manners.clone(),
+            client: client.clone(),
+            scope: tokio::sync::OnceCell::new(),
+            validators: Mutex::default(),
+        }
+    }
+
+    /// Fetches what `order` asks for. Returns the bytes received too, for counting.
+    pub(crate) async fn carry_out(&self, order: &Order) -> (Result<Fetched, Failure>, u64) {
+        match self.fetch(order).await {
+            Ok((fetched, bytes)) => (Ok(fetched), bytes),
+            Err(failure) => (Err(failure), 0),
+        }
+    }
+
+    /// A small resource that players ask for through us, such as session data.
+    pub(crate) async fn get_object(
+        &self,
+        url: &Url,
+        timeout: Duration,
+    ) -> Result<Bytes, fetch::Error> {
+        let request = self.request(url, timeout).await?;
+        let request = Request {
+            gzip: true,
+            body_max: OBJECT_MAX,
+            ..request
+        };
+        Ok(self.client.get(&request).await?.body)
+    }
+
+    async fn fetch(&self, order: &Order) -> Result<(Fetched, u64), Failure> {
+        let request = self
+            .request(&order.url, order.timeout)
+            .await
+            .map_err(failure)?;
+        match &order.what {
+            What::Playlist { conditional } => self.playlist(request, *conditional).await,
+            What::Segment { range, protection } => {
+                let request = Request {
+                    range: *range,
+                    gzip: false,
+                    body_max: SEGMENT_MAX,
+                    ..request
+                };
+                let body = self.client.get(&request).await.map_err(failure)?.body;
+                let bytes = body.len() as u64;
+                look_at(body, protection, &order.url).map(|fetched| (fetched, bytes))
+            }
+            What::Object { range } => {
+                let request = Request {
+                    range: *range,
+                    gzip: false,
+                    body_max: OBJECT_MAX,
+                    ..request
+                };
+                let body = self.client.get(&request).await.map_err(failure)?.body;
+                let bytes = body.len() as u64;
+                Ok((Fetched::Object(body), bytes))
+            }
+        }
+    }
+
+    async fn playlist(
+        &self,
+        request: Request,
+        conditional: bool,
+    ) -> Result<(Fetched, u64), Failure> {
+        let request = Request {
+            gzip: true,
+            body_max: PLAYLIST_MAX,
+            ..request
+        };
+        let known = self
+            .validators()
+            .get(&request.url)
+            .filter(|_| conditional)
+            .cloned();
+        let response = match &known {
+            Some(known) => self
+                .client
+                .get_if_modified(&request, known)
+                .await
+                .map_err(failure)?,
+            None => Some(self.client.get(&request).await.map_err(failure)?),
+        };
+        let Some(response) = response else {
+            return Ok((Fetched::NotModified, 0));
+        };
+        let mut validators = self.validators();
+        if validators.len() >= VALIDATORS_MAX {
+            validators.clear();
+        }
+        match response.head.validators {
+            Some(new) => validators.insert(request.url, new),
+            None => validators.remove(&request.url),
+        };
+        let bytes = response.body.len() as u64;
+        let final_url = response.head.final_url;
+        Ok((
+            Fetched::Playlist {
+                body: response.body,
+                final_url,
+            },
+            bytes,
+        ))
+    }
+
+    async fn request(&self, url: &Url, timeout: Duration) -> Result<Request, fetch::Error> {
+        let scope = *self.scope.get_or_try_init(|| self.resolve(timeout)).await?;
+        let timeouts = Timeouts {
+            connect: timeout.min(Duration::from_secs(4)),
+            first_byte: timeout,
+            idle: timeout,
+            total: Some(timeout),
+        };
+        Ok(Request {
+            headers: self.headers.between(&self.url, url),
+            user_agent: self.user_agent.clone(),
+            timeouts,
+            ..Request::new(url.clone(), scope, self.manners.clone())
+        })
+    }
+
+    /// How far inward this source may reach, by the URL that an operator or administrator named.
+    async fn resolve(&self, limit: Duration) -> Result<Scope, fetch::Error> {
+        let late = |_| fetch::Error {
+            at: base::redact_url(&self.url),
+            redirects: 0,
+            fault: Fault::Timeout {
+                phase: fetch::Phase::Connect,
+                limit,
+            },
+        };
+        tokio::time::timeout(limit, self.client.scope_of(&self.url))
+            .await
+            .map_err(late)?
+    }
+
+    fn validators(&self) -> std::sync::MutexGuard<'_, HashMap<Url, Validators>> {
+        self.validators
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes sure that a segment can be played. The bytes go on as they came, encrypted if they were.
+fn look_at(body: Bytes, protection: &Protection, url: &Url) -> Result<Fetched, Failure> {
+    let corrupt = |reason: String| Failure {
+        kind: ErrorKind::Corrupt,
+        status: None,
+        detail: format!("{}: {reason}", base::redact_url(url)),
+        retry_after: None,
+    };
+    let inspection = match protection {
+        Protection::Opaque => return Ok(Fetched::Opaque(body)),
+        Protection::Clear => inspect(&body),
+        Protection::Aes128 { key, iv } => {
+            let clear =
+                aes128::decrypt(&body, key, iv).map_err(|error| corrupt(error.to_string()))?;
+            inspect(&clear)
+        }
+    };
+    let inspection = inspection.map_err(|error| corrupt(error.to_string()))?;
+    Ok(Fetched::Segment { body, inspection })
+}
+
+fn failure(error: fetch::Error) -> Failure {
+    let (status, retry_after) = match &error.fault {
+        Fault::Status { code, retry_after } => (Some(*code), *retry_after),
+        _ => (None, None),
+    };
+    Failure {
+        kind: error.kind(),
+        status,
+        detail: error.to_string(),
+        retry_after,
+    }
+}
+
+/// What stays the same of a source while its tokens change: a digest, since it is stored.
+pub(crate) fn identity(url: &Url) -> String {
+    use sha2::{Digest, Sha256};
+    let mut bare = url.clone();
+    bare.set_query(None);
+    bare.set_fragment(None);
+    let digest = Sha256::digest(bare.as_str().as_bytes());
+    digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// The sources of a channel, as long as it runs.
+pub(crate) type Upstreams = Vec<Arc<Upstream>>;
