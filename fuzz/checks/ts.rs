@@ -7,7 +7,7 @@ use hls::container;
 use hls::ts::{self, PACKET_LEN, Restamp, Ticks};
 
 /// The first two bytes are the durations, the others the body.
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let Some((&[duration, target], body)) = bytes.split_first_chunk() else {
         return;
     };

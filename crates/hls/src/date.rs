@@ -78,6 +78,14 @@ impl std::fmt::Display for DateTime {
     }
 }
 
+/// A moment in UTC, as `DateTime` prints it.
+pub fn utc(unix_ms: i64) -> DateTime {
+    DateTime {
+        unix_ms,
+        offset_min: 0,
+    }
+}
+
 fn digits(text: &str) -> Option<i64> {
     let plain = !text.is_empty() && text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| text.parse().ok())?

@@ -345,8 +345,8 @@ impl Driver {
         }
         if ladder_changed {
             let text = self.machine.multivariant().unwrap_or_default().to_owned();
-            // The ladder never changes while the channel runs.
-            self.view.multivariant = Some(Arc::new(Rendered::new(text, Duration::from_secs(60))));
+            // It never changes while the channel runs; caches ask again soon after a restart.
+            self.view.multivariant = Some(Arc::new(Rendered::new(text, Duration::from_secs(1))));
         }
         self.view.offered = self.machine.track_ids();
         self.view.status = status;

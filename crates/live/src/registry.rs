@@ -174,7 +174,7 @@ impl Live {
         for stored in self.shared.store.channels().await? {
             match ChannelSpec::from_json(stored.definition.expose()) {
                 Ok(spec) if self.channel(stored.id.as_str()).is_none() => {
-                    self.insert(spec, Origin::Api)
+                    self.insert(spec, Origin::Api);
                 }
                 Ok(_) => left_out.push(NotChanged::OfFile(stored.id)),
                 Err(reason) => left_out.push(NotChanged::Unreadable {

@@ -49,7 +49,36 @@ pub struct SourceSpec {
     pub account: String,
 }
 
+/// Sources of one channel.
+const SOURCES_MAX: usize = 32;
+/// Characters of a title, group, logo or id of a guide.
+const TEXT_MAX: usize = 1024;
+
 impl ChannelSpec {
+    /// Checks what the types do not: there is a source, its headers can be sent, nothing is absurdly
+    /// long. The error says what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if self.sources.is_empty() || self.sources.len() > SOURCES_MAX {
+            return Err(format!("a channel needs 1 to {SOURCES_MAX} sources"));
+        }
+        for text in [
+            &self.title,
+            &self.group,
+            &self.logo,
+            &self.tvg_id,
+            &self.slate,
+        ] {
+            if text.len() > TEXT_MAX {
+                return Err(format!("a text is longer than {TEXT_MAX} bytes"));
+            }
+        }
+        for source in &self.sources {
+            let headers = source.headers.iter().map(|(name, value)| (name, value));
+            fetch::Headers::new(headers).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
     /// As the store keeps it.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, numbers and lists of them become JSON")

@@ -220,6 +220,11 @@ fn look_at(body: Bytes, protection: &Protection, url: &Url) -> Result<Fetched, F
     Ok(Fetched::Segment { body, inspection })
 }
 
+/// By value, so that it can stand in `map_err`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 fn failure(error: fetch::Error) -> Failure {
     let (status, retry_after) = match &error.fault {
         Fault::Status { code, retry_after } => (Some(*code), *retry_after),

@@ -1,1 +1,30 @@
-//! Placeholder until its modules land.
+//! The HTTP face: routes, sign-in, the page, events and metrics; the only crate that knows status
+//! codes.
+//!
+//! It decides nothing about media: a request becomes a look into a [`live::View`], and that a
+//! response. See [`router`] for the map.
+
+mod api;
+mod auth;
+mod client;
+mod compat;
+mod error;
+mod events;
+mod listener;
+mod media;
+mod metrics;
+mod openapi;
+mod page;
+mod playlists;
+mod router;
+mod state;
+mod tls;
+mod watch;
+
+pub use auth::{Foreign, is_of_this_machine};
+pub use error::Problem;
+pub use listener::{Listener, ServeError};
+pub use openapi::document as openapi;
+pub use router::router;
+pub use state::{Access, App, Reload, Reloaded, Settings};
+pub use tls::{Tls, TlsError};

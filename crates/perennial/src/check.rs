@@ -1,0 +1,49 @@
+//! `perennial check`: the file is valid, and each source answers with media.
+
+use base::redact_url;
+
+use crate::cli::Exit;
+use crate::config::Loaded;
+use crate::{app, log, probe};
+
+pub(crate) fn run(loaded: Loaded) -> Exit {
+    app::run(check(loaded))
+}
+
+async fn check(loaded: Loaded) -> anyhow::Result<Exit> {
+    for warning in &loaded.warnings {
+        log::complain(&warning.to_string());
+    }
+    let config = &loaded.config;
+    let name = loaded.file.as_ref().map_or_else(
+        || "built-in defaults".to_owned(),
+        |file| file.display().to_string(),
+    );
+    log::say(&format!(
+        "ok    {name}: valid, {} channels\n",
+        config.channels.len()
+    ));
+    let client = fetch::Client::new(fetch::Settings::default())?;
+    let mut failed = 0;
+    for channel in &config.channels {
+        for (index, source) in channel.sources.iter().enumerate() {
+            let place = format!("{} source {index} {}", channel.id, redact_url(&source.url));
+            let line = match probe::source(&client, source, &config.live.user_agent).await {
+                Ok(found) => match found.warning {
+                    None => format!("ok    {place}: {}\n", found.what),
+                    Some(warning) => format!("warn  {place}: {}, but {warning}\n", found.what),
+                },
+                Err(error) => {
+                    failed += 1;
+                    format!("FAIL  {place}: {error:#}\n")
+                }
+            };
+            log::say(&line);
+        }
+    }
+    Ok(if failed == 0 {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}

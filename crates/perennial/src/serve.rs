@@ -1,0 +1,178 @@
+//! `perennial serve`: the gateway with its configuration, reloaded on SIGHUP and on request.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use base::Redacted;
+use live::{Change, Live};
+use server::{Access, Reloaded};
+use store::{Location, Store};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+
+use crate::app::{self, Gateway, live_settings};
+use crate::cli::Exit;
+use crate::config::{Config, Loaded, Viewers, environment};
+use crate::log;
+
+const FIRST_LABEL: &str = "made at first start";
+const FILE_LABEL: &str = "auth.api_key_file";
+
+pub(crate) fn run(loaded: Loaded) -> Exit {
+    log::start(false);
+    if loaded.config.auth.viewers == Viewers::Grant {
+        log::complain(
+            "perennial: auth.viewers = \"grant\" is not supported by this version\n  \
+             hint: use \"open\", and put a reverse proxy that signs people in before it",
+        );
+        return Exit::Configuration;
+    }
+    app::run(serve(loaded))
+}
+
+async fn serve(loaded: Loaded) -> anyhow::Result<Exit> {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = &loaded.config;
+    let location = Location::Directory(config.server.data_dir.clone());
+    let mut gateway = Gateway::open(config, &location, Access::Key).await?;
+    introduce(&loaded, &gateway);
+    first_key(config, &gateway.store).await?;
+    if let Some(file) = loaded.file.clone() {
+        let reloader = Arc::new(Reloader {
+            file,
+            live: gateway.live.clone(),
+            running: Mutex::new(loaded),
+        });
+        tokio::spawn(reload_on_hangup(reloader.clone()));
+        gateway.set_reload(Box::new(move || {
+            let reloader = reloader.clone();
+            Box::pin(async move { reloader.reload().await })
+        }));
+    }
+    gateway.serve(Router::new(), app::asked_to_stop()).await?;
+    Ok(Exit::Done)
+}
+
+fn introduce(loaded: &Loaded, gateway: &Gateway) {
+    let config = &loaded.config;
+    let scheme = if config.server.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    match &loaded.file {
+        Some(file) => tracing::info!("configuration: {}", file.display()),
+        None => tracing::info!("no perennial.toml here: built-in defaults"),
+    }
+    tracing::info!("listening on {scheme}://{}", gateway.address());
+    tracing::info!("state is kept in {}", config.server.data_dir.display());
+    if !config.server.is_loopback() && config.auth.viewers == Viewers::Open {
+        tracing::warn!(
+            "everybody who reaches {} may watch: auth.allow_open is set",
+            gateway.address()
+        );
+    }
+    if gateway.live.channels().is_empty() {
+        tracing::info!(
+            "no channels yet: the page at {scheme}://{} says how to add one",
+            gateway.address()
+        );
+    }
+}
+
+/// Brings the operator's own key, or makes one at the very first start and shows it once.
+async fn first_key(config: &Config, store: &Store) -> anyhow::Result<()> {
+    if let Some(key) = &config.auth.api_key {
+        store
+            .import_key(FILE_LABEL, &Redacted::new(key.expose().clone()))
+            .await
+            .map_err(app::with_hint)?;
+        return Ok(());
+    }
+    if store.has_keys() {
+        return Ok(());
+    }
+    let (_, key) = store
+        .create_key(FIRST_LABEL)
+        .await
+        .map_err(app::with_hint)?;
+    log::complain(&format!(
+        "\n  Your API key, shown this once:\n\n    {}\n\n  `perennial key create` makes another.\n",
+        key.expose()
+    ));
+    Ok(())
+}
+
+struct Reloader {
+    file: PathBuf,
+    live: Live,
+    running: Mutex<Loaded>,
+}
+
+impl Reloader {
+    /// Takes the file as it is now. A bad file changes nothing.
+    async fn reload(&self) -> Reloaded {
+        let mut running = self.running.lock().await;
+        let newer = match Config::load(Some(&self.file), environment()) {
+            Ok(newer) => newer,
+            Err(errors) => {
+                tracing::error!("the configuration is bad, and nothing changed:\n{errors}");
+                let errors = errors.problems().iter().map(ToString::to_string).collect();
+                return Reloaded::Refused { errors };
+            }
+        };
+        if newer.config.auth.viewers == Viewers::Grant {
+            let error = "auth.viewers = \"grant\" is not supported by this version".to_owned();
+            return Reloaded::Refused {
+                errors: vec![error],
+            };
+        }
+        let restart_needed: Vec<String> = running
+            .restart_needed(&newer)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        for change in &restart_needed {
+            tracing::warn!("needs a restart: {change}");
+        }
+        let change = self
+            .live
+            .apply(live_settings(&newer.config), newer.config.channels.clone())
+            .await;
+        tracing::info!(
+            added = change.added.len(),
+            changed = change.changed.len(),
+            removed = change.removed.len(),
+            "configuration reloaded"
+        );
+        *running = newer;
+        let Change {
+            added,
+            changed,
+            removed,
+        } = change;
+        let names = |ids: Vec<base::ChannelId>| ids.into_iter().map(String::from).collect();
+        Reloaded::Applied {
+            added: names(added),
+            changed: names(changed),
+            removed: names(removed),
+            restart_needed,
+        }
+    }
+}
+
+async fn reload_on_hangup(reloader: Arc<Reloader>) {
+    let hangups = signal(SignalKind::hangup()).context("listening for SIGHUP");
+    match hangups {
+        Ok(mut hangups) => {
+            while hangups.recv().await.is_some() {
+                reloader.reload().await;
+            }
+        }
+        Err(error) => tracing::warn!("{error:#}"),
+    }
+}

@@ -1,0 +1,119 @@
+//! Who administers: an API key with each request (`X-Api-Key`, or `Authorization: Bearer`).
+
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName};
+use url::Url;
+
+use crate::error::Problem;
+use crate::state::App;
+
+/// Proof that the request carries a valid API key.
+#[derive(Debug)]
+pub(crate) struct Admin;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if has_key(app, &parts.headers) {
+            Ok(Self)
+        } else {
+            Err(Problem::unauthorized())
+        }
+    }
+}
+
+pub(crate) fn has_key(app: &App, headers: &HeaderMap) -> bool {
+    let direct = headers.get(API_KEY).and_then(|value| value.to_str().ok());
+    let bearer = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.split_once(' '));
+    let bearer = bearer
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| key.trim());
+    direct
+        .into_iter()
+        .chain(bearer)
+        .any(|key| app.keys.verify(key).is_some())
+}
+
+/// Why a request without a key is not taken for one of this machine's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// `Host` names something else.
+    #[error("Host is not this machine")]
+    Host,
+    /// `Origin` is another site.
+    #[error("Origin is another site")]
+    Origin,
+}
+
+/// A page of another site can make a browser on this machine send requests here: it cannot choose
+/// `Host` (so names that resolve to us are caught) nor hide `Origin`.
+pub fn is_of_this_machine(headers: &HeaderMap) -> Result<(), Foreign> {
+    let host = headers
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .ok_or(Foreign::Host)?;
+    if !names_loopback(&format!("http://{host}")) {
+        return Err(Foreign::Host);
+    }
+    match headers.get(ORIGIN).map(|value| value.to_str()) {
+        None => Ok(()),
+        Some(Ok(origin)) if names_loopback(origin) => Ok(()),
+        Some(_) => Err(Foreign::Origin),
+    }
+}
+
+fn names_loopback(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
+        Some(url::Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(headers: &[(HeaderName, &str)], expected: Result<(), Foreign>) {
+        let map = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect();
+        assert_eq!(is_of_this_machine(&map), expected, "{headers:?}");
+    }
+
+    #[test]
+    fn other_sites_are_told_from_this_machine() {
+        check(&[(HOST, "127.0.0.1:5000")], Ok(()));
+        check(
+            &[(HOST, "[::1]:5000"), (ORIGIN, "http://localhost:5000")],
+            Ok(()),
+        );
+        check(&[], Err(Foreign::Host));
+        check(&[(HOST, "rebound.example:5000")], Err(Foreign::Host));
+        check(&[(HOST, "localhost.evil.example")], Err(Foreign::Host));
+        check(
+            &[(HOST, "localhost"), (ORIGIN, "https://evil.example")],
+            Err(Foreign::Origin),
+        );
+        check(
+            &[(HOST, "localhost"), (ORIGIN, "null")],
+            Err(Foreign::Origin),
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! The routes of Dispatcharr's first HLS proxy, to the letter: `/stream/{channel}`, its segments, and
+//! `POST /change_stream/{channel}`. Their errors keep the shapes that its clients read.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::auth::{has_key, is_of_this_machine};
+use crate::client::Requester;
+use crate::error::Problem;
+use crate::media;
+use crate::state::{Access, App};
+use crate::watch::{admit, find, media_file};
+
+/// `GET /stream/{channel}`: the playlist of one track.
+pub(crate) async fn playlist(
+    State(app): State<App>,
+    Path(channel): Path<String>,
+    requester: Requester,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let channel = find(&app, &channel)?;
+    admit(&app, &channel, &requester, 0)?;
+    let playlist = channel.compatible().await?;
+    Ok(media::playlist(&playlist, &headers))
+}
+
+/// `GET /stream/{channel}/segments/{file}`.
+pub(crate) async fn segment(
+    State(app): State<App>,
+    Path((channel, file)): Path<(String, String)>,
+    requester: Requester,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let channel = find(&app, &channel)?;
+    let track = channel
+        .compatible_track()
+        .ok_or_else(|| Problem::not_found("the channel is not running"))?;
+    let (body, mime) = media_file(&channel, &track, &file)?;
+    admit(&app, &channel, &requester, body.len() as u64)?;
+    Ok(media::immutable(&body, mime, &headers))
+}
+
+/// `POST /change_stream/{channel}` `{"url":"…"}`.
+pub(crate) async fn change_stream(
+    State(app): State<App>,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some((status, message)) = refusal(&app, &headers) {
+        return error(status, &message);
+    }
+    let Some(found) = app.live.channel(&channel) else {
+        return error(StatusCode::NOT_FOUND, "Channel not found");
+    };
+    let Some(url) = url_of(&body) else {
+        return error(StatusCode::BAD_REQUEST, "No URL provided");
+    };
+    let message = if found.current_url() == url {
+        "URL unchanged"
+    } else {
+        found.switch_to_url(url.clone()).await;
+        "Stream URL updated"
+    };
+    Json(json!({ "message": message, "channel": channel, "url": url.as_str() })).into_response()
+}
+
+/// The `url` of a body, if it is JSON and the URL http or https.
+pub(crate) fn url_of(body: &[u8]) -> Option<Url> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let url = Url::parse(value.get("url")?.as_str()?.trim()).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.host().is_some()).then_some(url)
+}
+
+/// Why a request may not switch, if it may not.
+fn refusal(app: &App, headers: &HeaderMap) -> Option<(StatusCode, String)> {
+    if has_key(app, headers) {
+        return None;
+    }
+    if app.settings.access == Access::Key {
+        return Some((
+            StatusCode::UNAUTHORIZED,
+            "An API key is needed: send it as X-Api-Key".to_owned(),
+        ));
+    }
+    if let Err(foreign) = is_of_this_machine(headers) {
+        return Some((StatusCode::FORBIDDEN, foreign.to_string()));
+    }
+    // A page of another site can send other types without asking us first (CORS preflight).
+    let json = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .split(';')
+                .next()
+                .is_some_and(|mime| mime.trim().eq_ignore_ascii_case("application/json"))
+        });
+    let message = "Content-Type must be application/json".to_owned();
+    (!json).then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+}
+
+fn error(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": message }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_http_url_in_json_is_a_url() {
+        assert_eq!(
+            url_of(br#"{"url":"http://a.example/x.m3u8"}"#)
+                .unwrap()
+                .path(),
+            "/x.m3u8"
+        );
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "{}",
+            r#"{"url":1}"#,
+            r#"{"url":""}"#,
+            r#"{"url":"ftp://a/x"}"#,
+            r#"{"url":"/x"}"#,
+        ] {
+            assert_eq!(url_of(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

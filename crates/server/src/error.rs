@@ -1,0 +1,183 @@
+//! Errors of our own API as `application/problem+json` (RFC 9457), and the only table of status codes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use base::ErrorKind;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use live::{NotChanged, Unavailable};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An error as a client sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    #[serde(skip)]
+    status: StatusCode,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+    /// A stable word.
+    code: &'static str,
+    /// What happened.
+    detail: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+    /// The same as in the log.
+    request_id: String,
+}
+
+impl Problem {
+    /// An error of a kind; the kind decides the status.
+    pub fn new(kind: ErrorKind, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status: status(kind),
+            retry_after: None,
+            code,
+            detail: detail.into(),
+            hint: None,
+            request_id: request_id(),
+        }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(ErrorKind::Denied, "unauthorized", "an API key is needed")
+            .with_status(StatusCode::UNAUTHORIZED)
+            .hint("send it as X-Api-Key or Authorization: Bearer; perennial key create makes one")
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, "not_found", detail)
+    }
+
+    pub(crate) fn no_channel(id: &str) -> Self {
+        let id: String = id.chars().take(64).collect();
+        Self::new(
+            ErrorKind::NotFound,
+            "unknown_channel",
+            format!("there is no channel {id:?}"),
+        )
+    }
+}
+
+/// Errors become statuses here and nowhere else.
+const fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Denied => StatusCode::FORBIDDEN,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Timeout | ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Corrupt => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Unique enough to find a line in a log: the start of the process and a count.
+fn request_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    format!("{:x}-{:x}", seconds, COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if self.status.is_server_error() {
+            tracing::warn!(
+                request_id = self.request_id,
+                code = self.code,
+                detail = self.detail,
+                "request failed"
+            );
+        } else {
+            tracing::debug!(
+                request_id = self.request_id,
+                code = self.code,
+                detail = self.detail,
+                "request refused"
+            );
+        }
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(error: Unavailable) -> Self {
+        let (kind, code, wait) = match error {
+            Unavailable::NotFound => (ErrorKind::NotFound, "not_found", None),
+            Unavailable::NotStarted(_) => (
+                ErrorKind::Unavailable,
+                "no_source",
+                Some(Duration::from_secs(2)),
+            ),
+            Unavailable::Stopping => (
+                ErrorKind::Unavailable,
+                "stopping",
+                Some(Duration::from_secs(1)),
+            ),
+        };
+        Self {
+            retry_after: wait,
+            ..Self::new(kind, code, error.to_string())
+        }
+    }
+}
+
+impl From<NotChanged> for Problem {
+    fn from(error: NotChanged) -> Self {
+        let problem = match &error {
+            NotChanged::OfFile(_) => {
+                return Self::new(error.kind(), "read_only", error.to_string())
+                    .hint("change it in the file and reload");
+            }
+            NotChanged::Exists(_) => {
+                return Self::new(error.kind(), "exists", error.to_string())
+                    .hint("PUT replaces it");
+            }
+            NotChanged::Unknown(_) => "unknown_channel",
+            NotChanged::NoSource(_) => "no_source",
+            NotChanged::Unreadable { .. } | NotChanged::Store(_) => "store",
+        };
+        Self::new(error.kind(), problem, error.to_string())
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        Self::new(error.kind(), "store", error.to_string())
+    }
+}

@@ -1,0 +1,35 @@
+//! `GET /api/v1/events`: server-sent events of every state change.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::auth::Admin;
+use crate::state::App;
+
+/// A comment keeps idle connections open through proxies.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Everything from now on. A listener that fell behind is told how much it missed.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events",
+    responses((status = 200, content_type = "text/event-stream"), (status = 401, body = crate::Problem)))]
+pub(crate) async fn events(_: Admin, State(app): State<App>) -> impl IntoResponse {
+    let receiver = app.live.events().subscribe();
+    let stream = stream::unfold(receiver, async |mut receiver| {
+        let event = match receiver.recv().await {
+            Ok(event) => Event::default().event(event.code).json_data(&event),
+            Err(RecvError::Lagged(missed)) => {
+                Ok(Event::default().event("lagged").data(missed.to_string()))
+            }
+            Err(RecvError::Closed) => return None,
+        };
+        let event = event.unwrap_or_else(|_| Event::default().comment("unprintable"));
+        Some((Ok::<_, Infallible>(event), receiver))
+    });
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}

@@ -1,0 +1,126 @@
+//! What players ask for below `/live`: playlists, segments, keys and initialisation sections.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use base::ErrorKind;
+use http::HeaderMap;
+use std::sync::Arc;
+
+use crate::client::Requester;
+use crate::error::Problem;
+use crate::media;
+use crate::state::App;
+
+/// `GET /live/{channel}/index.m3u8`: the multivariant playlist, or that of the only track. A cold
+/// channel is started, and the request waits for its first segment.
+pub(crate) async fn index(
+    State(app): State<App>,
+    Path(channel): Path<String>,
+    requester: Requester,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let channel = find(&app, &channel)?;
+    admit(&app, &channel, &requester, 0)?;
+    let playlist = channel.index().await?;
+    Ok(media::playlist(&playlist, &headers))
+}
+
+/// `GET /live/{channel}/{file}`: what the multivariant playlist refers to beside its tracks.
+pub(crate) async fn extra(
+    State(app): State<App>,
+    Path((channel, file)): Path<(String, String)>,
+    requester: Requester,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let channel = find(&app, &channel)?;
+    let index = file
+        .strip_prefix("extra-")
+        .and_then(|rest| rest.strip_suffix(".bin"));
+    let index = index
+        .and_then(|index| index.parse().ok())
+        .ok_or_else(|| Problem::not_found("no such file"))?;
+    let body = channel.extra(index).await?;
+    admit(&app, &channel, &requester, body.len() as u64)?;
+    Ok(media::immutable(
+        &body,
+        "application/octet-stream",
+        &headers,
+    ))
+}
+
+/// `GET /live/{channel}/{track}/{file}`: `index.m3u8`, `{n}.ts`, `init-….mp4`, `key-….bin`.
+pub(crate) async fn track_file(
+    State(app): State<App>,
+    Path((channel, track, file)): Path<(String, String, String)>,
+    requester: Requester,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let channel = find(&app, &channel)?;
+    if file == "index.m3u8" {
+        admit(&app, &channel, &requester, 0)?;
+        let playlist = channel.playlist(&track).await?;
+        return Ok(media::playlist(&playlist, &headers));
+    }
+    let (body, mime) = media_file(&channel, &track, &file)?;
+    admit(&app, &channel, &requester, body.len() as u64)?;
+    Ok(media::immutable(&body, mime, &headers))
+}
+
+/// A segment or an object by its file name.
+pub(crate) fn media_file(
+    channel: &live::Channel,
+    track: &str,
+    file: &str,
+) -> Result<(bytes::Bytes, &'static str), Problem> {
+    let gone = || Problem::not_found("no such file, or not any more");
+    let (stem, ending) = file.rsplit_once('.').ok_or_else(gone)?;
+    if let Ok(msn) = stem.parse::<u64>() {
+        let segment = channel
+            .segment(track, msn)
+            .filter(|segment| segment.container.extension() == ending);
+        let segment = segment.ok_or_else(gone)?;
+        return Ok((segment.body, segment.container.mime()));
+    }
+    let mime = match ending {
+        "mp4" => "video/mp4",
+        "ts" => "video/MP2T",
+        "bin" => "application/octet-stream",
+        _ => return Err(gone()),
+    };
+    channel
+        .object(track, file)
+        .map(|body| (body, mime))
+        .ok_or_else(gone)
+}
+
+pub(crate) fn find(app: &App, channel: &str) -> Result<Arc<live::Channel>, Problem> {
+    app.live
+        .channel(channel)
+        .ok_or_else(|| Problem::no_channel(channel))
+}
+
+/// Counts the viewer, unless it was kicked a moment ago.
+pub(crate) fn admit(
+    app: &App,
+    channel: &live::Channel,
+    requester: &Requester,
+    bytes: u64,
+) -> Result<(), Problem> {
+    if !channel
+        .viewers
+        .seen(&requester.key, app.live.clock().now(), bytes)
+    {
+        return Err(Problem::new(
+            ErrorKind::Denied,
+            "kicked",
+            "this viewer was removed by an administrator",
+        ));
+    }
+    channel.count_out(bytes);
+    Ok(())
+}
+
+/// Any other path: 404 in the words of the API.
+pub(crate) async fn nothing() -> Response {
+    Problem::not_found("there is nothing at this path").into_response()
+}
