@@ -10,14 +10,15 @@
 //
 //   --seconds N         measure for N seconds after every player has started   [12]
 //   --players N         N tabs at once                                         [1]
-//   --as page|playlist  when the URL does not tell
+//   --as page|playlist|native  when the URL does not tell; native: a playlist, by Chromium's own player
 //   --start-timeout N   seconds within which every player must start           [20]
 //   --stall-ms N        a picture that stands still this long is a stall       [300]
 //   --actions JSON|-    things to do, "at" seconds after the start; - reads stdin
 //                         {"at":5,"post":"http://…/change_stream/c1","json":{"url":"…"},"headers":{}}
 //                         {"at":3,"click":"text=Switch to B"}      also get, put, delete; press (a key);
 //                         {"at":3,"fill":"#key","value":"…"}       reload; screenshot (a file);
-//                         {"at":3,"wait":"text=Broken"}            wait (a selector, 10 s)
+//                         {"wait":"text=Broken","within":20}       wait (a selector; 10 s)
+//                       done one after the other: what has no "at" follows the one before it
 //   --expect LIST       "played,no-stalls,no-fatal,discontinuities=1,dropped<20": exit 1 unless all hold
 //   --screenshot FILE   PNG of the first tab at the end
 //   --size WxH          [1280x800]      --scheme dark|light  [dark]      --full-page
@@ -30,7 +31,7 @@
 // The top level sums the tabs up; of advanced_s, wall_s, ready_state, frames, width, height and discontinuities
 // it has the least, of start_ms, stall_max_s and latency the most.
 // Any number in it can be expected with = < > <= >=; no-X means X=0, or an empty list; `played` means that
-// every tab started, could go on (ready_state >= 2) and advanced at least 0.85 of the time. An action that
+// every tab started, could go on (ready_state >= 2) and advanced at least 0.9 of the time. An action that
 // fails fails the run. Without --expect nothing else does.
 // Exit: 0 as expected, 1 not, 2 could not be tried.
 
@@ -80,11 +81,11 @@ async function main() {
   const [url] = positionals;
   if (!url) throw new Error("usage: node play.mjs URL [options]; see the head of the file");
   const actions = readActions();
-  const bare = options.as ? options.as === "playlist" : /\.m3u8$|^\/stream\//.test(new URL(url).pathname);
+  const bare = options.as ? options.as !== "page" : /\.m3u8$|^\/stream\//.test(new URL(url).pathname);
   const server = bare ? await servePlayer() : null;
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
   try {
-    const target = bare ? `${server.origin}/?src=${encodeURIComponent(url)}` : url;
+    const target = bare ? `${server.origin}/?src=${encodeURIComponent(url)}${options.as === "native" ? "&native" : ""}` : url;
     const report = await run(browser, target, actions);
     const failed = judge(report, options.expect);
     console.log(JSON.stringify({ ok: failed.length === 0, failed, url: shown(url), ...report }));
@@ -98,7 +99,9 @@ async function main() {
 function readActions() {
   const text = options.actions === "-" ? readFileSync(0, "utf8") : options.actions;
   const actions = JSON.parse(text || "[]");
-  return actions.sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
+  let at = 0;
+  for (const action of actions) at = action.at ??= at;
+  return actions.sort((a, b) => a.at - b.at);
 }
 
 async function run(browser, target, actions) {
@@ -144,7 +147,7 @@ async function measure(tabs, actions) {
   const until = (s) => pause(Math.max(0, begin + s * 1000 - Date.now()));
   const done = [];
   for (const action of actions) {
-    await until(action.at ?? 0);
+    await until(action.at);
     const at = (Date.now() - begin) / 1000;
     try {
       done.push({ at, ...(await act(tabs[action.tab ?? 0].page, action)) });
@@ -174,7 +177,7 @@ async function act(page, action) {
   if (action.click) await page.click(action.click, { timeout: 5000 });
   else if (action.press) await page.keyboard.press(action.press);
   else if (action.fill) await page.fill(action.fill, action.value ?? "", { timeout: 5000 });
-  else if (action.wait) await page.waitForSelector(action.wait, { timeout: 10_000 });
+  else if (action.wait) await page.waitForSelector(action.wait, { timeout: 1000 * (action.within ?? 10) });
   else if (action.reload) await page.reload({ waitUntil: "domcontentloaded" });
   else if (action.screenshot) await page.screenshot({ path: action.screenshot, fullPage: options["full-page"] });
   else throw new Error(`unknown action ${JSON.stringify(Object.keys(action))}`);

@@ -1,9 +1,9 @@
 // Adds the tabs up and holds the sum against what was expected. Pure.
 
-const LEAST = ["advanced_s", "wall_s", "ready_state", "frames", "width", "height"];
+const LEAST = ["advanced_s", "wall_s", "ready_state", "frames", "width", "height", "audio_bytes"];
 const MOST = ["start_ms", "stall_max_s", "latency"];
 const SUM = ["stalls", "stalled_s", "jumps", "jumped_s", "fatal", "errors", "switches", "dropped", "reloads"];
-const PLAYED_SHARE = 0.85;
+const PLAYED_SHARE = 0.9;
 
 /** The tabs' own lists of lines move to the top. */
 export function summarize(players) {
@@ -18,6 +18,7 @@ export function summarize(players) {
     discontinuities: players.length ? Math.min(...all("discontinuities")) : 0,
     discontinuities_max: Math.max(0, ...all("discontinuities")),
     state: [...new Set(players.map((player) => player.state))].join(","),
+    colors: players.map((player) => player.color ?? null),
     http: players.flatMap((player) => player.http),
     console: players.flatMap((player) => player.console),
   };

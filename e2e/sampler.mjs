@@ -32,6 +32,15 @@ export function sampler(stallMs) {
   };
   setInterval(sample, SAMPLE_MS);
 
+  /** What the picture is on the whole: red, green, blue. */
+  const color = (video) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(video, 0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+
   window.measurement = {
     get started() {
       return started;
@@ -53,6 +62,8 @@ export function sampler(stallMs) {
         jumped_s: sum(m.jumps, "by"),
         jumped_at: rounded(m.jumps),
         ready_state: video ? video.readyState : 0,
+        audio_bytes: video?.webkitAudioDecodedByteCount ?? 0,
+        color: video?.videoWidth ? color(video) : null,
       };
     },
   };

@@ -5,9 +5,9 @@ tools=$target/tools
 PATH=$(realpath -m "$tools")/bin:$PATH
 export PATH
 
-# As the build of a clean clone gains nothing from it.
+# Incremental state only costs a clean clone time and disk.
 if [ -n "${CI:-}" ]; then
-    export CARGO_INCREMENTAL=0
+    export CARGO_INCREMENTAL=0 NO_COLOR=1
 fi
 
 die() {

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub struct ViewerKey {
     /// The address, after trusted proxies.
     pub address: IpAddr,
-    /// `User-Agent`.
+    /// `User-Agent`, cut to a bounded length.
     pub user_agent: String,
     /// A playback session or a grant.
     pub session: Option<String>,
@@ -53,29 +53,26 @@ struct Seen {
 
 /// More at once are served but not told apart.
 const VIEWERS_MAX: usize = 20_000;
-/// A user agent is shown up to this length.
-const USER_AGENT_MAX: usize = 200;
 /// How long a kicked viewer stays out.
 const BARRED: Duration = Duration::from_secs(60);
 
 impl Viewers {
-    /// Notes a request that sends `bytes`. False when the viewer was kicked a moment ago.
-    pub fn seen(&self, key: &ViewerKey, now: Time, bytes: u64) -> bool {
+    /// False when the viewer was kicked a moment ago.
+    pub fn admits(&self, key: &ViewerKey, now: Time) -> bool {
+        let barred = self.lock().get(key).and_then(|seen| seen.barred_until);
+        barred.is_none_or(|until| now >= until)
+    }
+
+    /// Notes a request that is sent `bytes`.
+    pub fn seen(&self, key: &ViewerKey, now: Time, bytes: u64) {
         let mut all = self.lock();
         if let Some(seen) = all.get_mut(key) {
-            if seen.barred_until.is_some_and(|until| now < until) {
-                return false;
-            }
             seen.barred_until = None;
             seen.last = now;
             seen.bytes += bytes;
-            return true;
-        }
-        if all.len() < VIEWERS_MAX {
-            let mut key = key.clone();
-            key.user_agent = key.user_agent.chars().take(USER_AGENT_MAX).collect();
+        } else if all.len() < VIEWERS_MAX {
             all.insert(
-                key,
+                key.clone(),
                 Seen {
                     first: now,
                     last: now,
@@ -84,7 +81,6 @@ impl Viewers {
                 },
             );
         }
-        true
     }
 
     /// Forgets who has been away for `idle`.
@@ -156,8 +152,9 @@ mod tests {
         let viewers = Viewers::default();
         let idle = Duration::from_secs(15);
         let at = |s: u64| Time::from_ms(s * 1000);
-        assert!(viewers.seen(&key(1), at(0), 10) && viewers.seen(&key(2), at(0), 10));
-        assert!(viewers.seen(&key(1), at(10), 5));
+        viewers.seen(&key(1), at(0), 10);
+        viewers.seen(&key(2), at(0), 10);
+        viewers.seen(&key(1), at(10), 5);
         assert_eq!(viewers.count(at(10), idle), 2);
         assert_eq!(viewers.count(at(20), idle), 1);
         let list = viewers.list(at(20), idle);
@@ -173,7 +170,7 @@ mod tests {
         viewers.seen(&key(1), Time::ZERO, 0);
         let id = viewers.list(Time::ZERO, idle)[0].id.clone();
         assert!(viewers.kick(&id, Time::ZERO) && !viewers.kick("nobody", Time::ZERO));
-        assert!(!viewers.seen(&key(1), Time::from_ms(59_000), 0));
-        assert!(viewers.seen(&key(1), Time::from_ms(61_000), 0));
+        assert!(!viewers.admits(&key(1), Time::from_ms(59_000)));
+        assert!(viewers.admits(&key(1), Time::from_ms(61_000)));
     }
 }

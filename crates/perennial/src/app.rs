@@ -64,6 +64,7 @@ impl Gateway {
             trusted_proxies: config.server.trusted_proxies.clone(),
             access,
             reload: None,
+            stop: CancellationToken::new(),
         };
         Ok(Self {
             live,
@@ -91,9 +92,9 @@ impl Gateway {
             listener,
             settings,
         } = self;
+        let end = settings.stop.clone();
         let app = App::new(live.clone(), store.clone(), settings);
         let router = server::router(app).merge(extra);
-        let end = CancellationToken::new();
         let serving = tokio::spawn(listener.serve(router, end.clone()));
         let keys = tokio::spawn(follow_keys(store.clone()));
         stop.await;
@@ -148,7 +149,10 @@ pub fn config_of(listen: SocketAddr, channels: Vec<ChannelSpec>) -> Config {
 }
 
 /// A store's error with its cure; by value, so that it can stand in `map_err`.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err wants"
+)]
 pub fn with_hint(error: store::Error) -> anyhow::Error {
     anyhow::anyhow!(
         "{error}

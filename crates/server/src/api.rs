@@ -3,41 +3,20 @@
 use std::net::IpAddr;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{Path, State};
 use base::{ChannelId, ErrorKind};
 use http::StatusCode;
 use live::spec::{ChannelSpec, SourceSpec};
 use live::{Channel, Origin, Status};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
 use crate::auth::Admin;
+use crate::body::Document;
 use crate::error::Problem;
 use crate::state::{App, Reloaded};
 use crate::watch::find;
-
-/// A body as JSON; anything else is a [`Problem`] that says where it is wrong.
-#[derive(Debug)]
-pub(crate) struct Body<T>(T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(value) = Json::from_request(request, state).await?;
-        Ok(Self(value))
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::new(ErrorKind::Invalid, "bad_body", rejection.body_text())
-            .with_status(rejection.status())
-    }
-}
 
 /// A channel and how it does.
 #[derive(Debug, Serialize, ToSchema)]
@@ -209,7 +188,7 @@ pub(crate) async fn channel(
 pub(crate) async fn add(
     _: Admin,
     State(app): State<App>,
-    Body(input): Body<ChannelInput>,
+    Document(input): Document<ChannelInput>,
 ) -> Result<(StatusCode, Json<ChannelInfo>), Problem> {
     let id = input.id.clone().ok_or_else(|| invalid("id is missing"))?;
     app.live.put(spec(input, &id)?, false).await?;
@@ -224,7 +203,7 @@ pub(crate) async fn replace(
     _: Admin,
     State(app): State<App>,
     Path(id): Path<String>,
-    Body(input): Body<ChannelInput>,
+    Document(input): Document<ChannelInput>,
 ) -> Result<Json<ChannelInfo>, Problem> {
     if input.id.as_ref().is_some_and(|named| *named != id) {
         return Err(invalid("the id of the body is not that of the path"));
@@ -253,7 +232,7 @@ pub(crate) async fn switch(
     _: Admin,
     State(app): State<App>,
     Path(id): Path<String>,
-    Body(input): Body<SwitchInput>,
+    Document(input): Document<SwitchInput>,
 ) -> Result<(StatusCode, Json<ChannelInfo>), Problem> {
     let channel = find(&app, &id)?;
     match (input.source, input.url) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::extract::FromRequestParts;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Method};
 use ipnet::IpNet;
 use live::ViewerKey;
 
@@ -26,6 +26,8 @@ pub(crate) struct Requester {
     pub(crate) key: ViewerKey,
     /// `http://host:port`, as the requester wrote it.
     pub(crate) base_url: String,
+    /// HEAD: nothing of the body is sent.
+    pub(crate) head: bool,
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -33,6 +35,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PLAYBACK_SESSION: HeaderName = HeaderName::from_static("x-playback-session-id");
 const SESSION_MAX: usize = 64;
+const USER_AGENT_MAX: usize = 200;
 const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 impl FromRequestParts<App> for Requester {
@@ -43,7 +46,10 @@ impl FromRequestParts<App> for Requester {
             address: UNKNOWN,
             tls: false,
         });
-        Ok(Self::new(&parts.headers, peer, app))
+        Ok(Self {
+            head: parts.method == Method::HEAD,
+            ..Self::new(&parts.headers, peer, app)
+        })
     }
 }
 
@@ -59,7 +65,11 @@ impl Requester {
         };
         let session =
             text(&PLAYBACK_SESSION).map(|session| session.chars().take(SESSION_MAX).collect());
-        let user_agent = text(&USER_AGENT).unwrap_or("").to_owned();
+        let user_agent = text(&USER_AGENT)
+            .unwrap_or("")
+            .chars()
+            .take(USER_AGENT_MAX)
+            .collect();
         let base_url = match &app.settings.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => {
@@ -82,6 +92,7 @@ impl Requester {
                 session,
             },
             base_url,
+            head: false,
         }
     }
 }

@@ -4,30 +4,35 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::auth::{has_key, is_of_this_machine};
+use crate::body::Whole;
 use crate::client::Requester;
 use crate::error::Problem;
-use crate::media;
+use crate::media::{self, Wants};
 use crate::state::{Access, App};
-use crate::watch::{admit, find, media_file};
+use crate::watch::{admit, count, find, media_file};
 
 /// `GET /stream/{channel}`: the playlist of one track.
 pub(crate) async fn playlist(
     State(app): State<App>,
     Path(channel): Path<String>,
     requester: Requester,
-    headers: HeaderMap,
+    wants: Wants,
 ) -> Result<Response, Problem> {
     let channel = find(&app, &channel)?;
-    admit(&app, &channel, &requester, 0)?;
+    admit(&app, &channel, &requester)?;
     let playlist = channel.compatible().await?;
-    Ok(media::playlist(&playlist, &headers))
+    Ok(count(
+        &app,
+        &channel,
+        &requester,
+        media::playlist(&playlist, &wants),
+    ))
 }
 
 /// `GET /stream/{channel}/segments/{file}`.
@@ -35,15 +40,16 @@ pub(crate) async fn segment(
     State(app): State<App>,
     Path((channel, file)): Path<(String, String)>,
     requester: Requester,
-    headers: HeaderMap,
+    wants: Wants,
 ) -> Result<Response, Problem> {
     let channel = find(&app, &channel)?;
     let track = channel
         .compatible_track()
         .ok_or_else(|| Problem::not_found("the channel is not running"))?;
     let (body, mime) = media_file(&channel, &track, &file)?;
-    admit(&app, &channel, &requester, body.len() as u64)?;
-    Ok(media::immutable(&body, mime, &headers))
+    admit(&app, &channel, &requester)?;
+    let response = media::immutable(&body, mime, &wants);
+    Ok(count(&app, &channel, &requester, response))
 }
 
 /// `POST /change_stream/{channel}` `{"url":"…"}`.
@@ -51,7 +57,7 @@ pub(crate) async fn change_stream(
     State(app): State<App>,
     Path(channel): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Whole, Problem>,
 ) -> Response {
     if let Some((status, message)) = refusal(&app, &headers) {
         return error(status, &message);
@@ -59,7 +65,7 @@ pub(crate) async fn change_stream(
     let Some(found) = app.live.channel(&channel) else {
         return error(StatusCode::NOT_FOUND, "Channel not found");
     };
-    let Some(url) = url_of(&body) else {
+    let Some(url) = body.ok().and_then(|Whole(body)| url_of(&body)) else {
         return error(StatusCode::BAD_REQUEST, "No URL provided");
     };
     let message = if found.current_url() == url {

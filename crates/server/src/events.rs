@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::auth::Admin;
@@ -20,6 +20,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     responses((status = 200, content_type = "text/event-stream"), (status = 401, body = crate::Problem)))]
 pub(crate) async fn events(_: Admin, State(app): State<App>) -> impl IntoResponse {
     let receiver = app.live.events().subscribe();
+    let stop = app.settings.stop.clone();
     let stream = stream::unfold(receiver, async |mut receiver| {
         let event = match receiver.recv().await {
             Ok(event) => Event::default().event(event.code).json_data(&event),
@@ -31,5 +32,6 @@ pub(crate) async fn events(_: Admin, State(app): State<App>) -> impl IntoRespons
         let event = event.unwrap_or_else(|_| Event::default().comment("unprintable"));
         Some((Ok::<_, Infallible>(event), receiver))
     });
+    let stream = stream.take_until(stop.cancelled_owned());
     Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }

@@ -6,6 +6,7 @@
 
 mod api;
 mod auth;
+mod body;
 mod client;
 mod compat;
 mod error;
@@ -15,6 +16,7 @@ mod media;
 mod metrics;
 mod openapi;
 mod page;
+mod patient;
 mod playlists;
 mod router;
 mod state;

@@ -1,6 +1,9 @@
 //! Bodies as players want them: encodings, ETags, ranges, cache lifetimes.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use base::RangeSet;
 use bytes::Bytes;
@@ -8,6 +11,7 @@ use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE,
     ETAG, IF_NONE_MATCH, RANGE, VARY,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use live::Rendered;
 
@@ -15,16 +19,38 @@ use live::Rendered;
 const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
+/// What a request says of the body that it wants; no more of its headers is copied.
+#[derive(Clone, Debug)]
+pub(crate) struct Wants {
+    gzip: bool,
+    if_none_match: Option<HeaderValue>,
+    range: Option<HeaderValue>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Wants {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let headers = &parts.headers;
+        Ok(Self {
+            gzip: accepts_gzip(headers),
+            if_none_match: headers.get(IF_NONE_MATCH).cloned(),
+            range: headers.get(RANGE).cloned(),
+        })
+    }
+}
+
 /// A playlist: gzip if the player takes it, 304 if it has it.
-pub(crate) fn playlist(rendered: &Rendered, request: &HeaderMap) -> Response {
-    let gzip = accepts_gzip(request);
+pub(crate) fn playlist(rendered: &Rendered, request: &Wants) -> Response {
+    let gzip = request.gzip;
     let form = if gzip {
         rendered.gzip()
     } else {
         rendered.identity()
     };
     let known = request
-        .get(IF_NONE_MATCH)
+        .if_none_match
+        .as_ref()
         .and_then(|value| value.to_str().ok());
     let known = known.is_some_and(|tags| matches_etag(tags, &form.etag));
     let mut response = match known {
@@ -48,9 +74,9 @@ pub(crate) fn playlist(rendered: &Rendered, request: &HeaderMap) -> Response {
 
 /// Bytes that never change under their URL: a segment, a key, an initialisation section. One range is
 /// served as such; several at once are no player's wish, and get the whole (RFC 9110 §14.2).
-pub(crate) fn immutable(body: &Bytes, mime: &'static str, request: &HeaderMap) -> Response {
+pub(crate) fn immutable(body: &Bytes, mime: &'static str, request: &Wants) -> Response {
     let length = body.len() as u64;
-    let range = request.get(RANGE).and_then(|value| value.to_str().ok());
+    let range = request.range.as_ref().and_then(|value| value.to_str().ok());
     let mut response = match RangeSet::resolve(range, length) {
         Ok(RangeSet::Parts(parts)) if parts.len() == 1 => {
             let part = parts[0];

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use live::Live;
 use serde::Serialize;
 use store::{KeyRing, Store};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa::ToSchema;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub access: Access,
     /// What `POST /api/v1/reload` does; `None` where there is no file.
     pub reload: Option<Reload>,
+    /// Ends what would never end by itself, such as a listener of events.
+    pub stop: CancellationToken,
 }
 
 /// Who may administer.

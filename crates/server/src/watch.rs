@@ -3,12 +3,12 @@
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
-use http::HeaderMap;
+use http_body::Body as _;
 use std::sync::Arc;
 
 use crate::client::Requester;
 use crate::error::Problem;
-use crate::media;
+use crate::media::{self, Wants};
 use crate::state::App;
 
 /// `GET /live/{channel}/index.m3u8`: the multivariant playlist, or that of the only track. A cold
@@ -17,12 +17,17 @@ pub(crate) async fn index(
     State(app): State<App>,
     Path(channel): Path<String>,
     requester: Requester,
-    headers: HeaderMap,
+    wants: Wants,
 ) -> Result<Response, Problem> {
     let channel = find(&app, &channel)?;
-    admit(&app, &channel, &requester, 0)?;
+    admit(&app, &channel, &requester)?;
     let playlist = channel.index().await?;
-    Ok(media::playlist(&playlist, &headers))
+    Ok(count(
+        &app,
+        &channel,
+        &requester,
+        media::playlist(&playlist, &wants),
+    ))
 }
 
 /// `GET /live/{channel}/{file}`: what the multivariant playlist refers to beside its tracks.
@@ -30,7 +35,7 @@ pub(crate) async fn extra(
     State(app): State<App>,
     Path((channel, file)): Path<(String, String)>,
     requester: Requester,
-    headers: HeaderMap,
+    wants: Wants,
 ) -> Result<Response, Problem> {
     let channel = find(&app, &channel)?;
     let index = file
@@ -39,13 +44,10 @@ pub(crate) async fn extra(
     let index = index
         .and_then(|index| index.parse().ok())
         .ok_or_else(|| Problem::not_found("no such file"))?;
+    admit(&app, &channel, &requester)?;
     let body = channel.extra(index).await?;
-    admit(&app, &channel, &requester, body.len() as u64)?;
-    Ok(media::immutable(
-        &body,
-        "application/octet-stream",
-        &headers,
-    ))
+    let response = media::immutable(&body, "application/octet-stream", &wants);
+    Ok(count(&app, &channel, &requester, response))
 }
 
 /// `GET /live/{channel}/{track}/{file}`: `index.m3u8`, `{n}.ts`, `init-….mp4`, `key-….bin`.
@@ -53,17 +55,23 @@ pub(crate) async fn track_file(
     State(app): State<App>,
     Path((channel, track, file)): Path<(String, String, String)>,
     requester: Requester,
-    headers: HeaderMap,
+    wants: Wants,
 ) -> Result<Response, Problem> {
     let channel = find(&app, &channel)?;
     if file == "index.m3u8" {
-        admit(&app, &channel, &requester, 0)?;
+        admit(&app, &channel, &requester)?;
         let playlist = channel.playlist(&track).await?;
-        return Ok(media::playlist(&playlist, &headers));
+        return Ok(count(
+            &app,
+            &channel,
+            &requester,
+            media::playlist(&playlist, &wants),
+        ));
     }
     let (body, mime) = media_file(&channel, &track, &file)?;
-    admit(&app, &channel, &requester, body.len() as u64)?;
-    Ok(media::immutable(&body, mime, &headers))
+    admit(&app, &channel, &requester)?;
+    let response = media::immutable(&body, mime, &wants);
+    Ok(count(&app, &channel, &requester, response))
 }
 
 /// A segment or an object by its file name.
@@ -99,25 +107,43 @@ pub(crate) fn find(app: &App, channel: &str) -> Result<Arc<live::Channel>, Probl
         .ok_or_else(|| Problem::no_channel(channel))
 }
 
-/// Counts the viewer, unless it was kicked a moment ago.
+/// Refuses a viewer that was kicked a moment ago.
 pub(crate) fn admit(
     app: &App,
     channel: &live::Channel,
     requester: &Requester,
-    bytes: u64,
 ) -> Result<(), Problem> {
-    if !channel
+    if channel
         .viewers
-        .seen(&requester.key, app.live.clock().now(), bytes)
+        .admits(&requester.key, app.live.clock().now())
     {
-        return Err(Problem::new(
-            ErrorKind::Denied,
-            "kicked",
-            "this viewer was removed by an administrator",
-        ));
+        return Ok(());
     }
-    channel.count_out(bytes);
-    Ok(())
+    Err(Problem::new(
+        ErrorKind::Denied,
+        "kicked",
+        "this viewer was removed by an administrator",
+    ))
+}
+
+/// Counts the viewer, and what it is sent.
+pub(crate) fn count(
+    app: &App,
+    channel: &live::Channel,
+    requester: &Requester,
+    response: Response,
+) -> Response {
+    let length = response
+        .body()
+        .size_hint()
+        .exact()
+        .filter(|_| !requester.head)
+        .unwrap_or(0);
+    channel.count_out(length);
+    channel
+        .viewers
+        .seen(&requester.key, app.live.clock().now(), length);
+    response
 }
 
 /// Any other path: 404 in the words of the API.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Request};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -23,7 +23,7 @@ const REDIRECTS_MAX: usize = 5;
 /// A client with connections of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
-    pool: Pool<HttpConnector, Empty<Bytes>>,
+    pool: Pool<HttpConnector, Full<Bytes>>,
     timeout: Duration,
 }
 
@@ -74,6 +74,35 @@ impl Client {
         })
     }
 
+    /// Sends `request` as it is: nothing is added, no redirect followed, no body unpacked.
+    ///
+    /// # Errors
+    /// As [`Client::get`]; also for a URI without a host.
+    pub async fn exchange(&self, request: Request<Bytes>) -> Result<Fetched, Error> {
+        let failed = |url: &str, reason: String| Error::Http {
+            url: url.split('?').next().unwrap_or_default().to_owned(),
+            reason,
+        };
+        let uri = request.uri().to_string();
+        let url: Url = uri
+            .parse()
+            .map_err(|error| failed(&uri, format!("no URL: {error}")))?;
+        let exchange = async {
+            let response = self.pool.request(request.map(Full::new)).await;
+            let (parts, body) = response.map_err(|error| reason(&error))?.into_parts();
+            Ok(Fetched {
+                url,
+                status: parts.status.as_u16(),
+                headers: parts.headers,
+                body: read(body).await?,
+            })
+        };
+        let answer = tokio::time::timeout(self.timeout, exchange).await;
+        answer
+            .unwrap_or_else(|_| Err(format!("no complete answer within {:?}", self.timeout)))
+            .map_err(|reason| failed(&uri, reason))
+    }
+
     async fn follow(
         &self,
         method: &Method,
@@ -90,7 +119,7 @@ impl Client {
                 request = request.header(name, value);
             }
             let request = request
-                .body(Empty::new())
+                .body(Full::default())
                 .map_err(|error| error.to_string())?;
             let response = self
                 .pool

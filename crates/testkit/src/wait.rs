@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -38,12 +39,25 @@ pub async fn wait_until<T>(
         })
 }
 
+/// Ports below those that the kernel gives to connections and to servers that ask for any: one of these
+/// is not taken while the server that had it is restarted.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
 /// A port of 127.0.0.1 that nothing listens on. Another program may take it first: whoever starts one
 /// on it tries again with the next.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // Processes that ask at the same time begin far from each other.
+    let first = std::process::id().wrapping_mul(7919);
+    for _ in 0..PORTS.len() {
+        let step = COUNT.fetch_add(1, Ordering::Relaxed);
+        let offset = first.wrapping_add(step) % u32::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(offset).unwrap_or_default();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 #[cfg(test)]

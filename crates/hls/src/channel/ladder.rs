@@ -67,14 +67,32 @@ enum Role {
 
 /// Why a source cannot feed a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mismatch(pub(super) &'static str);
+pub(super) struct Mismatch {
+    pub(super) reason: &'static str,
+    /// Picture or sound would be missing.
+    pub(super) fatal: bool,
+}
 
-const MUXED_FROM_DEMUXED: Mismatch =
-    Mismatch("its audio is a playlist of its own, which a muxed track cannot carry");
-const DEMUXED_FROM_MUXED: Mismatch =
-    Mismatch("its audio is muxed, and the channel's audio track needs its own playlist");
-const NO_RENDITION: Mismatch = Mismatch("it has no such rendition");
-const NO_I_FRAMES: Mismatch = Mismatch("it has no I-frame playlist");
+const MUXED_FROM_DEMUXED: Mismatch = Mismatch {
+    reason: "its audio is a playlist of its own, which a muxed track cannot carry",
+    fatal: true,
+};
+const DEMUXED_FROM_MUXED: Mismatch = Mismatch {
+    reason: "its audio is muxed, and the channel's audio track needs its own playlist",
+    fatal: true,
+};
+const NO_VARIANT: Mismatch = Mismatch {
+    reason: "it has no such variant",
+    fatal: true,
+};
+const NO_RENDITION: Mismatch = Mismatch {
+    reason: "it has no such rendition",
+    fatal: false,
+};
+const NO_I_FRAMES: Mismatch = Mismatch {
+    reason: "it has no I-frame playlist",
+    fatal: false,
+};
 
 impl Ladder {
     /// Freezes the ladder that `source`, loaded from `base`, offers.
@@ -184,7 +202,7 @@ impl Ladder {
                 let best = chosen
                     .iter()
                     .max_by_key(|v| v.bandwidth)
-                    .ok_or(NO_RENDITION)?;
+                    .ok_or(NO_VARIANT)?;
                 return if has_demuxed_audio(source, best) {
                     Err(MUXED_FROM_DEMUXED)
                 } else {
@@ -206,7 +224,7 @@ impl Ladder {
                 demuxed,
             } => {
                 let nearest = nearest(source, *bandwidth, *resolution, codecs.as_deref());
-                let nearest = nearest.ok_or(NO_RENDITION)?;
+                let nearest = nearest.ok_or(NO_VARIANT)?;
                 match (demuxed, has_demuxed_audio(source, nearest)) {
                     (false, true) => Err(MUXED_FROM_DEMUXED),
                     (true, false) => Err(DEMUXED_FROM_MUXED),
@@ -258,6 +276,10 @@ impl Ladder {
             Some(Role::Variant { demuxed: false, .. }) => Ok(()),
             Some(Role::Variant { demuxed: true, .. }) => Err(DEMUXED_FROM_MUXED),
             Some(Role::IFrames { .. }) => Err(NO_I_FRAMES),
+            Some(Role::Rendition {
+                kind: RenditionKind::Audio,
+                ..
+            }) => Err(DEMUXED_FROM_MUXED),
             Some(Role::Rendition { .. }) | None => Err(NO_RENDITION),
         }
     }

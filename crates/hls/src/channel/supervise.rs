@@ -213,9 +213,12 @@ impl Channel {
                 .as_ref()
                 .is_none_or(|current| has_failed(current, now)),
         };
-        if wanted_now && next.session.refused.is_none() && next.session.is_ready(now) {
+        if wanted_now
+            && next.session.refused.is_none()
+            && next.session.is_ready(now, self.is_watched())
+        {
             self.promote(now);
-        } else if let Some(reason) = gave_up(&next.session, now) {
+        } else if let Some(reason) = gave_up(&next.session, now, self.is_watched()) {
             self.drop_next(now, reason);
         }
     }
@@ -339,6 +342,12 @@ impl Channel {
         }
     }
 
+    /// Whether anybody watches a track of ours.
+    fn is_watched(&self) -> bool {
+        let ladder = self.ladder.as_ref();
+        ladder.is_some_and(|ladder| self.demand.iter().any(|track| ladder.has(track)))
+    }
+
     fn is_candidate(&self, now: Time, index: usize) -> bool {
         let source = &self.sources[index];
         source.retry_at <= now && source.health != Health::Ended
@@ -375,7 +384,7 @@ fn has_failed(session: &Session, now: Time) -> bool {
 }
 
 /// Why a session that is made ready will not be.
-fn gave_up(session: &Session, now: Time) -> Option<String> {
+fn gave_up(session: &Session, now: Time, watched: bool) -> Option<String> {
     if let Some(reason) = &session.refused {
         return Some(reason.clone());
     }
@@ -383,6 +392,6 @@ fn gave_up(session: &Session, now: Time) -> Option<String> {
         return Some("its playlist cannot be loaded".to_owned());
     }
     let patience = (session.target() * 3).max(Duration::from_secs(6));
-    (now - session.started > patience && !session.is_ready(now))
+    (now - session.started > patience && !session.is_ready(now, watched))
         .then(|| format!("no segment within {patience:?}"))
 }

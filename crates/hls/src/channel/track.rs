@@ -105,7 +105,14 @@ impl Track {
         let pieces = self.pieces(&segment, body.as_ref(), container)?;
         let place = match feed.placed {
             true => Place::Follow,
-            false => self.place(now, feed, session.generation, session.offset, &segment),
+            false => self.place(
+                now,
+                feed,
+                session.generation,
+                session.offset,
+                &segment,
+                pieces.len() > 1,
+            ),
         };
         if place == Place::Skip {
             return Ok(());
@@ -173,13 +180,20 @@ impl Track {
         session: u64,
         offset: Option<Offset>,
         segment: &Segment,
+        cut: bool,
     ) -> Place {
         let empty = self.timeline.listed().len() == 0;
         if let Some(position) = self.position.as_ref().filter(|_| feed.resumed && empty) {
-            let ours = shift(
-                segment.msn,
-                difference(position.next_msn - 1, position.source_msn),
-            );
+            // What is cut into several segments has no number of its own.
+            if cut {
+                return if segment.msn <= position.source_msn {
+                    Place::Skip
+                } else {
+                    Place::Fresh
+                };
+            }
+            let newest = position.next_msn.saturating_sub(1);
+            let ours = shift(segment.msn, difference(newest, position.source_msn));
             // Nothing is listed again that players saw leave, or that lies before a discontinuity.
             if ours < position.head_msn.max(position.discontinuity_msn) {
                 return Place::Skip;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::ByteRange;
+use url::Url;
 
 use super::attributes::Attributes;
 use super::line::{Line, lines};
+use super::rewrite::rewrite_tag_line;
 use super::{Document, Error, Limits};
 use crate::date::DateTime;
 
@@ -141,9 +143,10 @@ impl Key {
 }
 
 impl Media {
-    /// Reads the segments of a document whose variables are expanded.
-    pub fn read(document: &Document, limits: &Limits) -> Result<Self, Error> {
-        let mut reader = Reader::new(limits);
+    /// Reads the segments of a document whose variables are expanded. Tags that are kept as written
+    /// get absolute URIs, resolved against `url`: they will be served elsewhere.
+    pub fn read(document: &Document, url: &Url, limits: &Limits) -> Result<Self, Error> {
+        let mut reader = Reader::new(url, limits);
         for (number, raw, line) in lines(document.text()) {
             match line {
                 Line::Tag { name, value } => reader.tag(number, raw, name, value)?,
@@ -161,6 +164,7 @@ impl Media {
 }
 
 struct Reader<'a> {
+    url: &'a Url,
     limits: &'a Limits,
     out: Media,
     target_seen: bool,
@@ -181,8 +185,9 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(limits: &'a Limits) -> Self {
+    fn new(url: &'a Url, limits: &'a Limits) -> Self {
         Self {
+            url,
             limits,
             out: Media::default(),
             target_seen: false,
@@ -300,7 +305,7 @@ impl<'a> Reader<'a> {
                 (&mut self.tags, SEGMENT_TAGS_MAX)
             };
             if tags.len() < max {
-                tags.push(raw.to_owned());
+                tags.push(absolute_uris(raw, line, self.url)?);
             }
         }
         Ok(())
@@ -402,7 +407,7 @@ impl<'a> Reader<'a> {
                 id: id.to_owned(),
                 start,
                 end,
-                line: raw.to_owned(),
+                line: absolute_uris(raw, line, self.url)?,
             });
         }
         Ok(())
@@ -502,6 +507,14 @@ fn is_cue(name: &str) -> bool {
     ]
     .iter()
     .any(|prefix| name.starts_with(prefix))
+}
+
+fn absolute_uris(raw: &str, line: usize, url: &Url) -> Result<String, Error> {
+    rewrite_tag_line(raw, line, |found| {
+        Ok(url
+            .join(found.uri)
+            .map_or_else(|_| found.uri.to_owned(), String::from))
+    })
 }
 
 fn integer(line: usize, tag: &'static str, value: &str) -> Result<u64, Error> {

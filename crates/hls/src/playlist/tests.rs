@@ -104,6 +104,23 @@ fn keys_of_different_formats_apply_together_and_each_replaces_its_own() {
 }
 
 #[test]
+fn tags_that_are_kept_get_absolute_uris() {
+    let playlist = media(concat!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-FOO:URI=\"x.bin\"\n",
+        "#EXT-X-DATERANGE:ID=\"ad\",START-DATE=\"2026-01-01T00:00:00Z\",X-ASSET-URI=\"ad/i.m3u8\"\n#EXTINF:4,\n1.ts\n",
+    ));
+    assert_eq!(
+        playlist.header_tags,
+        ["#EXT-X-FOO:URI=\"http://o.example/live/x.bin\""]
+    );
+    let range = &playlist.date_ranges[0].line;
+    assert!(
+        range.ends_with("X-ASSET-URI=\"http://o.example/live/ad/i.m3u8\""),
+        "{range}"
+    );
+}
+
+#[test]
 fn odd_encodings_and_newlines_are_read() {
     let body =
         b"\xEF\xBB\xBF#EXTM3U\r\n#EXT-X-TARGETDURATION:2\r\n#EXTINF:2.000,caf\xE9\r\na.ts\r\n";

@@ -12,6 +12,7 @@
 //! ```
 
 mod ffmpeg;
+mod ffprobe;
 mod nginx;
 mod process;
 
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use url::Url;
 
 pub use ffmpeg::{Ffmpeg, Format};
+pub use ffprobe::ffprobe;
 pub use nginx::{Nginx, Request};
 
 use crate::wait::wait_until;
@@ -80,12 +82,13 @@ impl Live {
         self.ffmpeg = None;
     }
 
-    /// Kills the encoder and starts another, which numbers from 0.
+    /// Kills the encoder and starts another, which numbers from 0 and encodes `clip`.
     ///
     /// # Errors
     /// As [`Live::start`].
-    pub async fn restart_ffmpeg(&mut self) -> Result<(), Error> {
+    pub async fn restart_ffmpeg(&mut self, clip: Clip) -> Result<(), Error> {
         self.ffmpeg = None;
+        self.clip = clip;
         let playlist = self.folder.path().join("www/index.m3u8");
         std::fs::remove_file(&playlist).map_err(Error::io("removing the old playlist"))?;
         self.encode().await

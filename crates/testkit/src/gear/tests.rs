@@ -75,7 +75,7 @@ async fn a_killed_encoder_leaves_the_playlist_and_the_next_one_numbers_from_zero
     let mut live = Live::start(Clip::A, Format::Ts { segment_s: 2 })
         .await
         .unwrap();
-    live.restart_ffmpeg().await.unwrap();
+    live.restart_ffmpeg(Clip::A).await.unwrap();
     live.kill_ffmpeg();
     let client = crate::http::Client::new(Duration::from_secs(5));
     let playlist = client.get(live.url()).await.unwrap();

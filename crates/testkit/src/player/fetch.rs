@@ -160,16 +160,14 @@ fn resolve(base: &Url, uri: &str) -> Result<Url, String> {
 
 /// A resource, or a range of it by first byte and length.
 async fn get(shared: &Shared, url: &Url, range: Option<(u64, u64)>) -> Result<Bytes, String> {
-    let header = range.map(|(offset, length)| {
+    let mut headers = shared.watch.headers.clone();
+    headers.extend(range.map(|(offset, length)| {
         (
             header::RANGE,
             format!("bytes={offset}-{}", offset + length.max(1) - 1),
         )
-    });
-    let fetched = shared
-        .client
-        .send(Method::GET, url, header.as_slice())
-        .await;
+    }));
+    let fetched = shared.client.send(Method::GET, url, &headers).await;
     let status = fetched.as_ref().map_or(0, |fetched| fetched.status);
     *shared
         .lock()

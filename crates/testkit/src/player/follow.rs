@@ -91,7 +91,8 @@ enum Reloaded {
 
 impl Follow {
     async fn reload(&mut self, asked: Instant, queue: &mpsc::Sender<Wanted>) -> Reloaded {
-        let fetched = self.shared.client.get(&self.url).await;
+        let Shared { client, watch, .. } = &*self.shared;
+        let fetched = client.send(Method::GET, &self.url, &watch.headers).await;
         let status = fetched.as_ref().map_or(0, |fetched| fetched.status);
         {
             let report = &mut self.shared.lock().report;
@@ -258,7 +259,8 @@ impl Follow {
             let Some(Removed { number, url, due }) = self.removed.pop_front() else {
                 return;
             };
-            let answer = self.shared.client.send(Method::HEAD, &url, &[]).await;
+            let Shared { client, watch, .. } = &*self.shared;
+            let answer = client.send(Method::HEAD, &url, &watch.headers).await;
             // An answer that came too late says nothing.
             if Instant::now() > due {
                 continue;

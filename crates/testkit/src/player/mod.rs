@@ -23,6 +23,7 @@ mod report;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderName;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -58,6 +59,8 @@ pub struct Watch {
     pub check_removed: bool,
     /// Each request is given up after this.
     pub timeout: Duration,
+    /// Sent with each request.
+    pub headers: Vec<(HeaderName, String)>,
 }
 
 /// Where a player begins and whether it keeps time.
@@ -79,6 +82,7 @@ impl Watch {
             promises: Promises::PERENNIAL,
             check_removed: true,
             timeout: Duration::from_secs(30),
+            headers: Vec::new(),
         }
     }
 

@@ -1,0 +1,203 @@
+//! What a session does with what arrives.
+
+use std::time::Duration;
+
+use base::ErrorKind;
+use url::Url;
+
+use super::{Context, Root, SEGMENT_TRIES, Session};
+use crate::channel::TrackId;
+use crate::channel::event::{Failure, Fetched};
+use crate::channel::feed::{Feed, SlotState, retry_wait};
+use crate::channel::ladder::Ladder;
+use crate::channel::objects::Reference;
+use crate::playlist::{Limits, Media, Playlist, Variables};
+
+impl Session {
+    pub(super) fn root_arrived(
+        &mut self,
+        ctx: &mut Context<'_>,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        let (body, url) = match outcome {
+            Ok(Fetched::Playlist { body, final_url }) => (body, final_url),
+            Ok(_) => return self.root_failed(ctx, unexpected()),
+            Err(failure) => return self.root_failed(ctx, failure),
+        };
+        let playlist = match parse(&body, &url, &Variables::default()) {
+            Ok(playlist) => playlist,
+            Err(failure) => return self.root_failed(ctx, failure),
+        };
+        self.root_failures = 0;
+        match playlist {
+            Playlist::Media(media) => self.root_is_media(ctx, &media, &url),
+            Playlist::Multivariant(playlist) => {
+                if ctx.ladder.is_none() {
+                    match Ladder::of(&playlist, &url, ctx.filter) {
+                        Ok(ladder) => *ctx.ladder = Some(ladder),
+                        Err(error) => return self.root_failed(ctx, corrupt(error.to_string())),
+                    }
+                }
+                self.root = Root::Multi {
+                    playlist: Box::new(playlist),
+                    base: url,
+                };
+            }
+        }
+    }
+
+    fn root_is_media(&mut self, ctx: &mut Context<'_>, media: &Media, url: &Url) {
+        self.root = Root::Media;
+        let ladder = ctx.ladder.get_or_insert(Ladder::Single);
+        for track in ladder.track_ids() {
+            match ladder.accepts_single(&track) {
+                Ok(()) => {
+                    let start = self.start(&track);
+                    let mut feed = Feed::new(ctx.now, self.root_link.url().clone(), start);
+                    feed.loaded(ctx.now, media, url);
+                    self.feeds.insert(track, feed);
+                }
+                Err(mismatch) => self.refuse(&track, mismatch),
+            }
+        }
+    }
+
+    fn root_failed(&mut self, ctx: &mut Context<'_>, failure: Failure) {
+        self.root_failures += 1;
+        let wait = retry_wait(self.root_failures, Duration::from_secs(1), ctx.chance);
+        self.root = Root::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
+        self.trouble(ctx, "playlist", failure.detail);
+    }
+
+    pub(super) fn playlist_arrived(
+        &mut self,
+        ctx: &mut Context<'_>,
+        track: &TrackId,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        let imports = match &self.root {
+            Root::Multi { playlist, .. } => playlist.variables.clone(),
+            _ => Variables::default(),
+        };
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
+        let failure = match outcome {
+            Ok(Fetched::NotModified) => return feed.not_modified(ctx.now),
+            Ok(Fetched::Playlist { body, final_url }) => match parse(&body, &final_url, &imports) {
+                Ok(Playlist::Media(media)) => {
+                    return feed.loaded(ctx.now, &media, &final_url);
+                }
+                Ok(Playlist::Multivariant(_)) => {
+                    corrupt("multivariant playlist instead of a media playlist".into())
+                }
+                Err(failure) => failure,
+            },
+            Ok(_) => unexpected(),
+            Err(failure) => failure,
+        };
+        feed.load_failed(ctx.now, &failure, ctx.chance);
+        self.trouble(ctx, "playlist", failure.detail);
+    }
+
+    pub(super) fn segment_arrived(
+        &mut self,
+        ctx: &mut Context<'_>,
+        track: &TrackId,
+        id: u64,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
+        let target = feed.target;
+        let Some(slot) = feed.slot(id) else { return };
+        let failure = match outcome {
+            Ok(Fetched::Segment { body, inspection }) => {
+                slot.state = SlotState::Ready {
+                    body,
+                    inspection: Some(inspection),
+                };
+                feed.progress.segment_failures = 0;
+                return;
+            }
+            Ok(Fetched::Opaque(body)) => {
+                slot.state = SlotState::Ready {
+                    body,
+                    inspection: None,
+                };
+                feed.progress.segment_failures = 0;
+                return;
+            }
+            Ok(_) => unexpected(),
+            Err(failure) => failure,
+        };
+        slot.attempts += 1;
+        let tries = if matches!(failure.status, Some(404 | 410)) {
+            2
+        } else {
+            SEGMENT_TRIES
+        };
+        if slot.attempts >= tries {
+            slot.state = SlotState::Lost;
+            feed.progress.segment_failures += 1;
+        } else {
+            let wait = ctx.chance.between(target / 8, target / 4);
+            slot.state =
+                SlotState::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
+        }
+        let number = slot_number(feed, id);
+        self.trouble(
+            ctx,
+            "segment",
+            format!("segment {number}: {}", failure.detail),
+        );
+    }
+
+    pub(super) fn object_arrived(
+        &mut self,
+        ctx: &mut Context<'_>,
+        reference: &Reference,
+        outcome: Result<Fetched, Failure>,
+    ) {
+        let failure = match outcome {
+            Ok(Fetched::Object(body)) => return self.objects.arrived(reference, body),
+            Ok(_) => unexpected(),
+            Err(failure) => failure,
+        };
+        let failures = self.objects.failures(reference) + 1;
+        let wait = retry_wait(failures, Duration::from_secs(1), ctx.chance);
+        self.objects.failed(ctx.now, reference, wait);
+        self.trouble(ctx, "object", failure.detail);
+    }
+}
+
+fn slot_number(feed: &Feed, id: u64) -> u64 {
+    feed.slots
+        .iter()
+        .find(|slot| slot.id == id)
+        .map_or(0, |slot| slot.segment.msn)
+}
+
+fn parse(body: &[u8], url: &Url, imports: &Variables) -> Result<Playlist, Failure> {
+    Playlist::parse(body, url, imports, &Limits::default())
+        .map_err(|error| corrupt(format!("{error} ({})", base::redact_url(url))))
+}
+
+fn corrupt(detail: String) -> Failure {
+    Failure {
+        kind: ErrorKind::Corrupt,
+        status: None,
+        detail,
+        retry_after: None,
+    }
+}
+
+fn unexpected() -> Failure {
+    Failure {
+        kind: ErrorKind::Internal,
+        status: None,
+        detail: "answer of another kind than asked for".into(),
+        retry_after: None,
+    }
+}
