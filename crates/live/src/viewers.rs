@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base::Time;
@@ -40,6 +41,8 @@ pub struct Viewer {
 #[derive(Debug, Default)]
 pub struct Viewers {
     seen: Mutex<HashMap<ViewerKey, Seen>>,
+    /// Somebody was kicked: only then is it worth looking who.
+    any_barred: AtomicBool,
     ids: RandomState,
 }
 
@@ -59,6 +62,9 @@ const BARRED: Duration = Duration::from_secs(60);
 impl Viewers {
     /// False when the viewer was kicked a moment ago.
     pub fn admits(&self, key: &ViewerKey, now: Time) -> bool {
+        if !self.any_barred.load(Ordering::Relaxed) {
+            return true;
+        }
         let barred = self.lock().get(key).and_then(|seen| seen.barred_until);
         barred.is_none_or(|until| now >= until)
     }
@@ -119,9 +125,10 @@ impl Viewers {
     pub fn kick(&self, id: &str, now: Time) -> bool {
         let mut all = self.lock();
         let found = all.iter_mut().find(|(key, _)| self.id(key) == id);
-        found
-            .map(|(_, seen)| seen.barred_until = Some(now + BARRED))
-            .is_some()
+        let Some((_, seen)) = found else { return false };
+        seen.barred_until = Some(now + BARRED);
+        self.any_barred.store(true, Ordering::Relaxed);
+        true
     }
 
     fn id(&self, key: &ViewerKey) -> String {

@@ -1,5 +1,6 @@
 //! Who is asking, and how they reach us: through trusted proxies or directly.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::FromRequestParts;
@@ -9,7 +10,6 @@ use http::{HeaderMap, HeaderName, Method};
 use ipnet::IpNet;
 use live::ViewerKey;
 
-use crate::error::Problem;
 use crate::state::App;
 
 /// The peer of a connection, put into each request's extensions by the listener.
@@ -24,11 +24,13 @@ pub(crate) struct Peer {
 pub(crate) struct Requester {
     /// For counting viewers.
     pub(crate) key: ViewerKey,
-    /// `http://host:port`, as the requester wrote it.
-    pub(crate) base_url: String,
     /// HEAD: nothing of the body is sent.
     pub(crate) head: bool,
 }
+
+/// `http://host:port` as the requester reaches us.
+#[derive(Clone, Debug)]
+pub(crate) struct BaseUrl(pub(crate) String);
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -39,62 +41,66 @@ const USER_AGENT_MAX: usize = 200;
 const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 impl FromRequestParts<App> for Requester {
-    type Rejection = Problem;
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let peer = parts.extensions.get().copied().unwrap_or(Peer {
-            address: UNKNOWN,
-            tls: false,
-        });
-        Ok(Self {
-            head: parts.method == Method::HEAD,
-            ..Self::new(&parts.headers, peer, app)
-        })
-    }
-}
-
-impl Requester {
-    fn new(headers: &HeaderMap, peer: Peer, app: &App) -> Self {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let trusted = &app.settings.trusted_proxies;
-        let peer_address = peer.address.ip().to_canonical();
-        let by_proxy = trusted.iter().any(|net| net.contains(&peer_address));
-        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let address = match text(&FORWARDED_FOR).filter(|_| by_proxy) {
-            Some(chain) => forwarded(chain, trusted).unwrap_or(peer_address),
-            None => peer_address,
-        };
-        let session =
-            text(&PLAYBACK_SESSION).map(|session| session.chars().take(SESSION_MAX).collect());
-        let user_agent = text(&USER_AGENT)
-            .unwrap_or("")
-            .chars()
-            .take(USER_AGENT_MAX)
-            .collect();
-        let base_url = match &app.settings.public_url {
-            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => {
-                let scheme = text(&FORWARDED_PROTO).filter(|_| by_proxy && !peer.tls);
-                let scheme = scheme.filter(|s| *s == "https" || *s == "http");
-                let host = text(&FORWARDED_HOST)
-                    .filter(|_| by_proxy)
-                    .or_else(|| text(&HOST));
-                format!(
-                    "{}://{}",
-                    scheme.unwrap_or(if peer.tls { "https" } else { "http" }),
-                    host.unwrap_or("localhost")
-                )
-            }
-        };
-        Self {
+        let address = peer(parts).address.ip().to_canonical();
+        let chain = text(&parts.headers, &FORWARDED_FOR).filter(|_| is_trusted(trusted, &address));
+        let address = chain
+            .and_then(|chain| forwarded(chain, trusted))
+            .unwrap_or(address);
+        let session = text(&parts.headers, &PLAYBACK_SESSION);
+        let session = session.map(|session| session.chars().take(SESSION_MAX).collect());
+        let user_agent = text(&parts.headers, &USER_AGENT).unwrap_or("");
+        let user_agent = user_agent.chars().take(USER_AGENT_MAX).collect();
+        Ok(Self {
             key: ViewerKey {
                 address,
                 user_agent,
                 session,
             },
-            base_url,
-            head: false,
-        }
+            head: parts.method == Method::HEAD,
+        })
     }
+}
+
+impl FromRequestParts<App> for BaseUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        if let Some(url) = &app.settings.public_url {
+            return Ok(Self(url.as_str().trim_end_matches('/').to_owned()));
+        }
+        let peer = peer(parts);
+        let by_proxy = is_trusted(
+            &app.settings.trusted_proxies,
+            &peer.address.ip().to_canonical(),
+        );
+        let scheme = text(&parts.headers, &FORWARDED_PROTO).filter(|_| by_proxy && !peer.tls);
+        let scheme = scheme.filter(|scheme| matches!(*scheme, "https" | "http"));
+        let scheme = scheme.unwrap_or(if peer.tls { "https" } else { "http" });
+        let host = text(&parts.headers, &FORWARDED_HOST).filter(|_| by_proxy);
+        let host = host
+            .or_else(|| text(&parts.headers, &HOST))
+            .unwrap_or("localhost");
+        Ok(Self(format!("{scheme}://{host}")))
+    }
+}
+
+fn peer(parts: &Parts) -> Peer {
+    parts.extensions.get().copied().unwrap_or(Peer {
+        address: UNKNOWN,
+        tls: false,
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn is_trusted(trusted: &[IpNet], address: &IpAddr) -> bool {
+    trusted.iter().any(|net| net.contains(address))
 }
 
 /// The last address in the chain that no trusted proxy has: what stands before it, anybody could have

@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use live::Channel;
 use serde::Deserialize;
 
-use crate::client::Requester;
+use crate::client::BaseUrl;
 use crate::error::Problem;
 use crate::state::App;
 
@@ -21,7 +21,7 @@ pub(crate) struct Options {
 pub(crate) async fn channels(
     State(app): State<App>,
     Query(options): Query<Options>,
-    requester: Requester,
+    BaseUrl(base_url): BaseUrl,
 ) -> Result<Response, Problem> {
     let suffix = match options.format.as_deref() {
         None | Some("hls" | "m3u8") => "/index.m3u8",
@@ -36,7 +36,7 @@ pub(crate) async fn channels(
     };
     let mut text = String::from("#EXTM3U\n");
     for channel in app.live.channels() {
-        entry(&mut text, &channel, &requester.base_url, suffix);
+        entry(&mut text, &channel, &base_url, suffix);
     }
     let headers = [
         (CONTENT_TYPE, "audio/x-mpegurl; charset=utf-8"),

@@ -245,15 +245,20 @@ impl Feed {
         self.load = Load::Due(now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
     }
 
-    /// Whether the head of the queue can be published.
+    /// Whether the head of the queue can be published. A lost segment becomes a gap only when a later
+    /// one is there: until then another source may take over without a hole.
     pub(super) fn head_is_settled(&self) -> bool {
-        matches!(
-            self.slots.front(),
-            Some(Slot {
-                state: SlotState::Ready { .. } | SlotState::Lost,
-                ..
-            })
-        )
+        let has_bytes = |slot: &Slot| matches!(slot.state, SlotState::Ready { .. });
+        match self.slots.front().map(|slot| &slot.state) {
+            Some(SlotState::Ready { .. }) => true,
+            Some(SlotState::Lost) => self.slots.iter().any(has_bytes),
+            _ => false,
+        }
+    }
+
+    /// Whether a segment is being tried again, or was lost.
+    pub(super) fn is_struggling(&self) -> bool {
+        self.slots.iter().any(|slot| slot.attempts > 0)
     }
 
     /// Whether the head of the queue has bytes.

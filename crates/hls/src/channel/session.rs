@@ -84,7 +84,7 @@ pub(super) struct Settled {
 
 /// Segments of one feed on their way at once.
 const SEGMENTS_AT_ONCE: usize = 3;
-/// Tries before a segment becomes a gap.
+/// Tries before a segment is lost; what arrives and is no media, or is not there, is tried once less.
 const SEGMENT_TRIES: u32 = 3;
 const OBJECT_TRIES: u32 = 3;
 
@@ -226,6 +226,11 @@ impl Session {
             .map(|feed| feed.progress.segment_failures)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Whether a segment is being tried again, or was lost a moment ago.
+    pub(super) fn is_struggling(&self) -> bool {
+        self.feeds.values().any(Feed::is_struggling)
     }
 
     /// The longest time that a feed has brought nothing new.

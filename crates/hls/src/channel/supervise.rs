@@ -370,9 +370,11 @@ impl Channel {
     }
 }
 
-/// Late, or a playlist load failed: the next source is made ready.
+/// Late, or something of it failed once: the next source is made ready.
 fn is_suspect(session: &Session, now: Time) -> bool {
-    session.stalled_for(now) > session.target() * 3 / 2 || session.load_failures() > 0
+    session.stalled_for(now) > session.target() * 3 / 2
+        || session.load_failures() > 0
+        || session.is_struggling()
 }
 
 /// It brings nothing any more.

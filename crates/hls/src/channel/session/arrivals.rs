@@ -133,11 +133,9 @@ impl Session {
             Err(failure) => failure,
         };
         slot.attempts += 1;
-        let tries = if matches!(failure.status, Some(404 | 410)) {
-            2
-        } else {
-            SEGMENT_TRIES
-        };
+        let hopeless =
+            failure.kind == ErrorKind::Corrupt || matches!(failure.status, Some(404 | 410));
+        let tries = SEGMENT_TRIES - u32::from(hopeless);
         if slot.attempts >= tries {
             slot.state = SlotState::Lost;
             feed.progress.segment_failures += 1;
