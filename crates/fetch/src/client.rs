@@ -45,6 +45,7 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     settings: Settings,
     guard: Guard,
+    tls: rustls::ClientConfig,
     /// One for each scope: a connection that a private source opened must never serve a public one.
     http: [reqwest::Client; 3],
 }
@@ -53,6 +54,14 @@ struct Shared {
 const IDLE_CONNECTIONS_MAX: usize = 16;
 /// After how much silence TCP asks whether the other side still lives.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
+
+fn setup(fault: Fault) -> Error {
+    Error {
+        at: "outbound http client".to_owned(),
+        redirects: 0,
+        fault,
+    }
+}
 
 impl Default for Settings {
     fn default() -> Self {
@@ -70,13 +79,18 @@ impl Default for Settings {
 impl Client {
     /// Reads the system's certificates and sets up the pools. Blocks for the time of reading them.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let setup = |fault| Error {
-            at: "outbound http client".to_owned(),
-            redirects: 0,
-            fault,
-        };
-        let names = Arc::new(Names::new(settings.hosts.clone()));
         let tls = tls::config().map_err(setup)?;
+        Self::build(settings, tls)
+    }
+
+    /// A client of the same settings whose connections are its own: they are closed when its last
+    /// clone is dropped. For sources whose provider counts connections.
+    pub fn with_own_connections(&self) -> Result<Self, Error> {
+        Self::build(self.0.settings.clone(), self.0.tls.clone())
+    }
+
+    fn build(settings: Settings, tls: rustls::ClientConfig) -> Result<Self, Error> {
+        let names = Arc::new(Names::new(settings.hosts.clone()));
         let [public, private, loopback] = Scope::ALL.map(|scope| {
             let resolver = Scoped {
                 names: Arc::clone(&names),
@@ -103,6 +117,7 @@ impl Client {
         Ok(Self(Arc::new(Shared {
             settings,
             guard,
+            tls,
             http,
         })))
     }

@@ -12,9 +12,13 @@ mod chance;
 mod cursor;
 mod event;
 mod feed;
+mod health;
 mod ladder;
 mod objects;
 mod session;
+#[cfg(test)]
+mod sim;
+mod slate;
 mod supervise;
 #[cfg(test)]
 mod tests;
@@ -30,15 +34,18 @@ use url::Url;
 pub use event::{
     Effect, Event, Failure, FetchId, Fetched, Notice, Order, Protection, SwitchTo, Trouble, What,
 };
+pub use health::{Health, State};
 pub use ladder::VariantFilter;
-pub use supervise::{Health, State};
+pub use slate::{BadSlate, Slate};
 
 use crate::timeline::{Timeline, Window};
 use chance::Chance;
 use feed::Published;
+use health::Source;
 use ladder::Ladder;
 use session::{Context, Session};
-use supervise::{Next, Source};
+use slate::Showing;
+use supervise::Next;
 use track::Track;
 
 /// An output track's name in URLs: `main`, or `v0`, `a0`, `s0`, `i0`… of a multivariant playlist.
@@ -80,6 +87,12 @@ pub struct Settings {
     pub variants: VariantFilter,
     /// `EXT-X-TARGETDURATION`; 0: from the sources.
     pub target_duration_s: u64,
+    /// What plays while no source brings anything.
+    pub slate: Option<Arc<Slate>>,
+    /// Keep the next source ready all the time, at the price of its traffic.
+    pub warm_standby: bool,
+    /// Go back to a preferred source once it was healthy for so long beside the one on air.
+    pub return_after: Option<Duration>,
     /// For jitter.
     pub seed: u64,
 }
@@ -91,6 +104,8 @@ pub struct SourceDef {
     pub url: Url,
     /// What stays the same while tokens change; kept in [`Position`].
     pub identity: String,
+    /// The provider's account whose streams are counted.
+    pub account: Option<String>,
 }
 
 /// Where a track's numbers stand: what has to survive a restart.
@@ -130,6 +145,9 @@ pub struct Channel {
     published: HashMap<(usize, TrackId), Published>,
     current: Option<Session>,
     next: Option<Next>,
+    slate: Option<Showing>,
+    /// When a full account is asked again.
+    ask_slot_at: Option<Time>,
     demand: Vec<TrackId>,
     generation: u64,
     serial: u64,
@@ -160,6 +178,8 @@ impl Channel {
             published: HashMap::new(),
             current: None,
             next: None,
+            slate: None,
+            ask_slot_at: None,
             demand: Vec::new(),
             generation,
             serial: 0,
@@ -177,10 +197,15 @@ impl Channel {
             Event::Demand(tracks) => self.demand = tracks,
             Event::Switch(to) => self.switch(now, to),
             Event::Fetched(id, outcome) => self.fetched(now, id, outcome),
+            Event::Slot {
+                generation,
+                granted,
+            } => self.slot_answered(now, generation, granted),
         }
         self.supervise(now);
         self.poll(now);
         self.publish(now);
+        self.publish_slate(now);
         self.wake_at = self.next_wake(now);
         std::mem::take(&mut self.out)
     }
@@ -222,6 +247,28 @@ impl Channel {
     /// Where a track's numbers stand.
     pub fn position(&self, track: &TrackId) -> Option<&Position> {
         self.tracks.get(track)?.position()
+    }
+
+    /// Whether a track lists what a player should find at first. One segment is enough to begin with;
+    /// but players that know the list from before a restart must find it again, and players of a
+    /// ladder expect its tracks to list the same.
+    pub fn is_primed(&self, now: Time, track: &TrackId) -> bool {
+        let Some(shown) = self.tracks.get(track) else {
+            return false;
+        };
+        let feed = self
+            .current
+            .as_ref()
+            .and_then(|session| session.feeds.get(track));
+        let Some(feed) = feed.filter(|feed| !feed.slots.is_empty()) else {
+            return true;
+        };
+        let alone = matches!(self.ladder, Some(Ladder::Single)) && !feed.resumed;
+        let enough = !feed.resumed && shown.timeline.listed().len() >= self.settings.prime_segments;
+        let waited = shown
+            .began()
+            .is_some_and(|began| now - began > shown.timeline.target_duration());
+        alone || enough || waited
     }
 
     /// What the channel does.
@@ -277,10 +324,11 @@ impl Channel {
             ladder: &mut self.ladder,
             filter: self.settings.variants,
         };
+        let next = self.next.iter_mut().filter(|next| next.may_fetch());
         for session in self
             .current
             .iter_mut()
-            .chain(self.next.iter_mut().map(|next| &mut next.session))
+            .chain(next.map(|next| &mut next.session))
         {
             session.poll(&mut context, &self.demand);
         }
@@ -328,7 +376,10 @@ impl Channel {
                     resume: false,
                 };
                 self.published.insert((source, id.clone()), published);
-                self.last_publish = Some(now);
+                if !out.is_empty() {
+                    self.last_publish = Some(now);
+                    self.slate = None;
+                }
             }
             Err(error) => session.refused = Some(error.to_string()),
         }
@@ -363,13 +414,19 @@ impl Channel {
             .current
             .iter()
             .chain(self.next.iter().map(|next| &next.session));
-        let due = sessions.filter_map(Session::wake_at).min();
+        let due = sessions.filter_map(|session| session.wake_after(now)).min();
         // Supervision looks a few times in each target duration.
         let target = self
             .current
             .as_ref()
             .map_or(Duration::from_secs(2), Session::target);
         let look = now + (target / 8).max(Duration::from_millis(100));
-        due.map_or(look, |due| due.max(now).min(look))
+        let slate = self.slate.as_ref().map(|showing| showing.due);
+        let wakes = [due, slate, self.ask_slot_at];
+        wakes
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(look, |due| due.max(now).min(look))
     }
 }

@@ -34,6 +34,7 @@ pub struct Entry {
     pub dsn: u64,
     /// What it is.
     pub segment: Draft,
+    listed_at: Time,
     removed: Option<Removed>,
     /// The longest playlist that listed it so far.
     longest: Duration,
@@ -266,6 +267,7 @@ impl Timeline {
             msn,
             dsn: self.dsn,
             segment,
+            listed_at: now,
             removed: None,
             longest: Duration::ZERO,
         });
@@ -313,7 +315,9 @@ impl Timeline {
             let count = self.entries.len() - self.first_listed;
             let full = self.bytes > self.window.bytes_max;
             let left = length - first.segment.duration;
-            if left < shortest || (count <= self.window.segments && !full) {
+            // What came in a burst stays until every player has loaded a playlist that lists it.
+            let fresh = now - first.listed_at < self.target_duration() * 2;
+            if left < shortest || ((count <= self.window.segments || fresh) && !full) {
                 break;
             }
             length = left;
@@ -387,6 +391,17 @@ pub(crate) mod tests {
         let (kept, listed) = numbers(&timeline);
         assert_eq!(listed, [18, 19, 20, 21]);
         assert_eq!(kept.first(), Some(&13));
+    }
+
+    #[test]
+    fn a_burst_is_listed_whole_until_players_have_seen_it() {
+        let mut timeline = Timeline::new(window(), 2, 0, 0);
+        for _ in 0..20 {
+            timeline.push(Time::ZERO, draft(2000));
+        }
+        assert_eq!(timeline.listed().len(), 20);
+        timeline.push(Time::from_ms(4000), draft(2000));
+        assert_eq!(timeline.listed().len(), 4);
     }
 
     #[test]

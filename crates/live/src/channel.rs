@@ -372,7 +372,9 @@ impl Channel {
         self.wait(|view| {
             let known = !view.status.tracks.is_empty() || view.multivariant.is_some();
             match view.track(track) {
-                Some(found) if found.is_ready() => {
+                Some(found)
+                    if found.is_ready() && (found.primed || view.multivariant.is_none()) =>
+                {
                     Some(Ok(found.playlist(self.id().as_str(), track, shape)))
                 }
                 Some(_) => None,

@@ -15,6 +15,7 @@ use hls::channel::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::accounts::Slot;
 use crate::channel::{Channel, TRACK_IDLE};
 use crate::spec::SourceSpec;
 use crate::status::{ErrorNote, SourceStatus, Status, TrackStatus, note};
@@ -38,7 +39,10 @@ pub(crate) enum Command {
 pub(crate) struct Driver {
     channel: Arc<Channel>,
     machine: Machine,
+    sources: Vec<SourceSpec>,
     upstreams: Upstreams,
+    /// Sessions that hold a slot of their source's account, with the source.
+    slots: HashMap<u64, usize>,
     manners: fetch::Manners,
     fetches: JoinSet<Outcome>,
     running: HashMap<u64, Vec<AbortHandle>>,
@@ -46,6 +50,8 @@ pub(crate) struct Driver {
     changed: HashSet<TrackId>,
     view: View,
     errors: Vec<ErrorNote>,
+    /// What effects brought at once, for the machine.
+    answers: Vec<Event>,
     /// Told to stop, whoever watches.
     ending: bool,
 }
@@ -116,6 +122,7 @@ impl Driver {
                     &settings.user_agent,
                     &shared.client,
                     &manners,
+                    None,
                 ))
             })
             .collect();
@@ -133,7 +140,9 @@ impl Driver {
         let mut driver = Self {
             channel,
             machine,
+            sources,
             upstreams,
+            slots: HashMap::new(),
             manners,
             fetches: JoinSet::new(),
             running: HashMap::new(),
@@ -141,6 +150,7 @@ impl Driver {
             changed: HashSet::new(),
             view: View::default(),
             errors: Vec::new(),
+            answers: Vec::new(),
             ending: false,
         };
         driver.look();
@@ -175,24 +185,17 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Switch { index, source } => {
-                let settings = self.channel.shared.settings();
-                let client = &self.channel.shared.client;
-                let upstream = Arc::new(Upstream::new(
-                    &source,
-                    &settings.user_agent,
-                    client,
-                    &self.manners,
-                ));
-                let index = index.min(self.upstreams.len());
-                self.upstreams.truncate(self.upstreams.len().max(index));
-                match self.upstreams.get_mut(index) {
-                    Some(known) => *known = upstream,
-                    None => self.upstreams.push(upstream),
+                let index = index.min(self.sources.len());
+                let upstream = Arc::new(self.upstream(&source, None));
+                let def = def(&source);
+                if index == self.sources.len() {
+                    self.sources.push(source);
+                    self.upstreams.push(upstream);
+                } else if self.sources[index] != source {
+                    self.sources[index] = source;
+                    self.upstreams[index] = upstream;
                 }
-                self.step(Event::Switch(SwitchTo {
-                    index,
-                    source: def(&source),
-                }));
+                self.step(Event::Switch(SwitchTo { index, source: def }));
             }
             Command::Extra { index, answer } => {
                 let url = self.machine.extras().get(index).cloned();
@@ -233,9 +236,12 @@ impl Driver {
     }
 
     fn step(&mut self, event: Event) {
-        let effects = self.machine.step(self.now(), event);
-        for effect in effects {
-            self.perform(effect);
+        let mut event = Some(event);
+        while let Some(next) = event.take() {
+            for effect in self.machine.step(self.now(), next) {
+                self.perform(effect);
+            }
+            event = self.answers.pop();
         }
         self.show();
     }
@@ -263,7 +269,21 @@ impl Driver {
                 running.retain(|handle| !handle.is_finished());
                 running.push(handle);
             }
+            Effect::Acquire { generation, source } => self.acquire(generation, source),
+            Effect::Rest { source, wish } => {
+                let now = self.now();
+                if let Some(source) = self.sources.get(source) {
+                    self.channel
+                        .shared
+                        .accounts
+                        .rest(&source.account, now, wish);
+                }
+            }
             Effect::Abandon { generation } => {
+                // The slot goes back with the last of its connections.
+                if let Some(index) = self.slots.remove(&generation) {
+                    self.upstreams[index] = Arc::new(self.upstream(&self.sources[index], None));
+                }
                 for handle in self.running.remove(&generation).into_iter().flatten() {
                     handle.abort();
                 }
@@ -290,6 +310,45 @@ impl Driver {
             }
             Effect::Notice(notice) => self.tell(notice),
         }
+    }
+
+    /// Takes a slot of the source's account, with connections that are closed when it is given back.
+    fn acquire(&mut self, generation: u64, index: usize) {
+        let now = self.now();
+        let Some(source) = self.sources.get(index).cloned() else {
+            return;
+        };
+        let slot = self.channel.shared.accounts.acquire(&source.account, now);
+        let granted = slot.is_some();
+        if granted {
+            self.upstreams[index] = Arc::new(self.upstream(&source, slot));
+            self.slots.insert(generation, index);
+        }
+        self.answers.push(Event::Slot {
+            generation,
+            granted,
+        });
+    }
+
+    fn upstream(&self, source: &SourceSpec, slot: Option<Slot>) -> Upstream {
+        let shared = &self.channel.shared;
+        let own = slot
+            .as_ref()
+            .and_then(|_| match shared.client.with_own_connections() {
+                Ok(client) => Some(client),
+                Err(error) => {
+                    tracing::error!(%error, "connections of an account are shared");
+                    None
+                }
+            });
+        let client = own.as_ref().unwrap_or(&shared.client);
+        Upstream::new(
+            source,
+            &shared.settings().user_agent,
+            client,
+            &self.manners,
+            slot,
+        )
     }
 
     fn tell(&mut self, notice: Notice) {
@@ -334,6 +393,12 @@ impl Driver {
 
     /// Publishes a new snapshot if anything changed.
     fn show(&mut self) {
+        let now = self.now();
+        for (track, shown) in &self.view.tracks {
+            if !shown.primed && self.machine.is_primed(now, track) {
+                self.changed.insert(track.clone());
+            }
+        }
         let status = self.status();
         let ladder_changed =
             self.view.multivariant.is_none() && self.machine.multivariant().is_some();
@@ -371,7 +436,10 @@ impl Driver {
         let used: HashSet<&Arc<str>> = timeline.object_names().map(|name| &name.0).collect();
         stored.objects.retain(|name, _| used.contains(name));
         let segments = stored.segments.iter().cloned().collect();
-        let shown = TrackView::new(timeline.clone(), segments, stored.objects.clone());
+        let primed = self
+            .machine
+            .is_primed(self.channel.shared.clock.now(), track);
+        let shown = TrackView::new(timeline.clone(), primed, segments, stored.objects.clone());
         self.view.tracks.insert(track.clone(), Arc::new(shown));
         if let Some(position) = self.machine.position(track) {
             self.save(track, position);
@@ -468,6 +536,7 @@ fn def(source: &SourceSpec) -> SourceDef {
     SourceDef {
         url: source.url.clone(),
         identity: identity(&source.url),
+        account: Some(source.account.clone()).filter(|account| !account.is_empty()),
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Event {
     pub text: String,
 }
 
-/// Hands events to every listener. A listener that falls behind by [`BACKLOG`] misses the oldest,
+/// Hands events to every listener. A listener that falls behind by 256 misses the oldest,
 /// and is told how many.
 #[derive(Clone, Debug)]
 pub struct Events(broadcast::Sender<Event>);

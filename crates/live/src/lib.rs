@@ -4,6 +4,7 @@
 //! Decisions are made in [`hls::channel`]; this crate carries them out. It knows nothing of HTTP
 //! routes or status codes.
 
+mod accounts;
 mod channel;
 mod clock;
 mod driver;
@@ -17,6 +18,7 @@ mod upstream;
 mod view;
 mod viewers;
 
+pub use accounts::Account;
 pub use channel::{Channel, Origin, Segment, Unavailable};
 pub use clock::SystemClock;
 pub use events::{Event, Events};

@@ -8,6 +8,7 @@ use fetch::Client;
 use store::{Positions, Store};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::{Account, Accounts};
 use crate::channel::{Channel, Origin};
 use crate::events::{Event, Events};
 use crate::settings::Settings;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) store: Store,
     pub(crate) positions: Positions,
+    pub(crate) accounts: Accounts,
     pub(crate) clock: Arc<dyn Clock>,
     events: Events,
     pub(crate) stop: CancellationToken,
@@ -58,6 +60,9 @@ pub enum NotChanged {
     /// It has no source.
     #[error("channel {0} has no source")]
     NoSource(ChannelId),
+    /// A source names an account that the configuration does not have.
+    #[error("there is no account {0:?}")]
+    UnknownAccount(String),
     /// A channel of the store could not be read.
     #[error("stored channel {id} cannot be read: {reason}")]
     Unreadable {
@@ -77,7 +82,7 @@ impl NotChanged {
         match self {
             Self::OfFile(_) | Self::Exists(_) => ErrorKind::Conflict,
             Self::Unknown(_) => ErrorKind::NotFound,
-            Self::NoSource(_) => ErrorKind::Invalid,
+            Self::NoSource(_) | Self::UnknownAccount(_) => ErrorKind::Invalid,
             Self::Unreadable { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
         }
@@ -117,6 +122,7 @@ impl Live {
             settings: RwLock::new(Arc::new(settings)),
             client,
             positions: store.positions(),
+            accounts: Accounts::default(),
             store,
             clock,
             events: Events::new(),
@@ -187,7 +193,13 @@ impl Live {
     }
 
     /// Makes the channels of the configuration file what `specs` says. Unchanged channels play on.
-    pub async fn apply(&self, settings: Settings, specs: Vec<ChannelSpec>) -> Change {
+    pub async fn apply(
+        &self,
+        settings: Settings,
+        accounts: &[Account],
+        specs: Vec<ChannelSpec>,
+    ) -> Change {
+        self.shared.accounts.configure(accounts);
         let settings_changed = *self.shared.settings() != settings;
         *self
             .shared
@@ -227,6 +239,12 @@ impl Live {
         let id = spec.id.clone();
         if spec.sources.is_empty() {
             return Err(NotChanged::NoSource(id));
+        }
+        let stranger = spec.sources.iter().map(|source| &source.account);
+        let mut stranger =
+            stranger.filter(|name| !name.is_empty() && !self.shared.accounts.knows(name));
+        if let Some(name) = stranger.next() {
+            return Err(NotChanged::UnknownAccount(name.clone()));
         }
         let known = self.channel(id.as_str());
         match &known {

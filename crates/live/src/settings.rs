@@ -24,6 +24,10 @@ pub struct Settings {
     pub variants: VariantFilter,
     /// Where a source has none of its own.
     pub user_agent: String,
+    /// Keep the next source ready all the time.
+    pub warm_standby: bool,
+    /// Go back to a preferred source once it was healthy for so long.
+    pub return_after: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -37,6 +41,8 @@ impl Default for Settings {
             idle_stop: Duration::from_secs(30),
             variants: VariantFilter::All,
             user_agent: fetch::USER_AGENT.to_owned(),
+            warm_standby: false,
+            return_after: None,
         }
     }
 }
@@ -52,6 +58,9 @@ impl Settings {
             prime_segments: self.prime_segments,
             variants: self.variants,
             target_duration_s: u64::from(target_duration_s),
+            slate: None,
+            warm_standby: self.warm_standby,
+            return_after: self.return_after,
             seed,
         }
     }

@@ -12,6 +12,7 @@ use hls::channel::{Failure, Fetched, Order, Protection, What};
 use hls::container::inspect;
 use url::Url;
 
+use crate::accounts::Slot;
 use crate::spec::SourceSpec;
 
 /// A source and what its requests need.
@@ -22,6 +23,8 @@ pub(crate) struct Upstream {
     user_agent: String,
     manners: Manners,
     client: Client,
+    /// Given back with the last connection.
+    _slot: Option<Slot>,
     scope: tokio::sync::OnceCell<Scope>,
     validators: Mutex<HashMap<Url, Validators>>,
 }
@@ -40,6 +43,7 @@ impl Upstream {
         default_user_agent: &str,
         client: &Client,
         manners: &Manners,
+        slot: Option<Slot>,
     ) -> Self {
         let user_agent = if source.user_agent.is_empty() {
             default_user_agent
@@ -56,6 +60,7 @@ impl Upstream {
             user_agent: user_agent.to_owned(),
             manners: manners.clone(),
             client: client.clone(),
+            _slot: slot,
             scope: tokio::sync::OnceCell::new(),
             validators: Mutex::default(),
         }

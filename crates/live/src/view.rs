@@ -32,6 +32,8 @@ pub struct View {
 /// A track at one moment.
 pub struct TrackView {
     timeline: Timeline,
+    /// It lists what a player should find at first.
+    pub(crate) primed: bool,
     /// Rising numbers.
     segments: Vec<Body>,
     objects: HashMap<Arc<str>, Bytes>,
@@ -85,20 +87,22 @@ impl View {
 impl TrackView {
     pub(crate) fn new(
         timeline: Timeline,
+        primed: bool,
         segments: Vec<Body>,
         objects: HashMap<Arc<str>, Bytes>,
     ) -> Self {
         Self {
             timeline,
+            primed,
             segments,
             objects,
             rendered: Default::default(),
         }
     }
 
-    /// Whether there is anything to play.
+    /// Whether there is enough to play.
     pub fn is_ready(&self) -> bool {
-        self.timeline.listed().len() > 0
+        self.primed && self.timeline.listed().len() > 0
     }
 
     /// What is listed and kept.

@@ -54,8 +54,12 @@ impl Gateway {
             store.clone(),
             Arc::new(SystemClock::new()),
         );
-        live.apply(live_settings(config), config.channels.clone())
-            .await;
+        live.apply(
+            live_settings(config),
+            &accounts(config),
+            config.channels.clone(),
+        )
+        .await;
         for left_out in live.load_stored().await.map_err(with_hint)? {
             tracing::warn!(reason = %left_out, "a stored channel is left out");
         }
@@ -118,6 +122,17 @@ async fn follow_keys(store: Store) {
     }
 }
 
+/// The `[[account]]` sections as the channels want them.
+pub fn accounts(config: &Config) -> Vec<live::Account> {
+    let accounts = config.accounts.iter();
+    accounts
+        .map(|account| live::Account {
+            name: account.name.clone(),
+            max_streams: account.max_streams,
+        })
+        .collect()
+}
+
 /// The `[live]` section as the channels want it.
 pub fn live_settings(config: &Config) -> live::Settings {
     let live = &config.live;
@@ -135,6 +150,8 @@ pub fn live_settings(config: &Config) -> live::Settings {
             Variants::UpTo(lines) => VariantFilter::Height(u64::from(lines)),
         },
         user_agent: live.user_agent.clone(),
+        warm_standby: false,
+        return_after: None,
     }
 }
 

@@ -141,7 +141,11 @@ impl Reloader {
         }
         let change = self
             .live
-            .apply(live_settings(&newer.config), newer.config.channels.clone())
+            .apply(
+                live_settings(&newer.config),
+                &app::accounts(&newer.config),
+                newer.config.channels.clone(),
+            )
             .await;
         tracing::info!(
             added = change.added.len(),

@@ -170,6 +170,7 @@ impl From<NotChanged> for Problem {
             }
             NotChanged::Unknown(_) => "unknown_channel",
             NotChanged::NoSource(_) => "no_source",
+            NotChanged::UnknownAccount(_) => "unknown_account",
             NotChanged::Unreadable { .. } | NotChanged::Store(_) => "store",
         };
         Self::new(error.kind(), problem, error.to_string())

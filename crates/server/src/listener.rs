@@ -69,6 +69,7 @@ impl Listener {
 
     /// Serves until `stop`; then lets running responses finish, for ten seconds at most.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
+        let Self { socket, tls } = self;
         let connections = TaskTracker::new();
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut look = tokio::time::interval(LOOK);
@@ -80,8 +81,8 @@ impl Listener {
             let stream = loop {
                 tokio::select! {
                     () = stop.cancelled() => break None,
-                    _ = look.tick() => if let Some(tls) = &self.tls { tls.refresh() },
-                    accepted = self.socket.accept() => match accepted {
+                    _ = look.tick() => if let Some(tls) = &tls { tls.refresh() },
+                    accepted = socket.accept() => match accepted {
                         Ok(accepted) => break Some(accepted),
                         Err(error) => {
                             tracing::warn!(%error, "cannot accept a connection");
@@ -95,7 +96,7 @@ impl Listener {
             };
             let connection = Connection {
                 address,
-                tls: self.tls.clone(),
+                tls: tls.clone(),
                 router: router.clone(),
                 stop: stop.clone(),
             };
@@ -104,6 +105,8 @@ impl Listener {
                 drop(permit);
             });
         }
+        // Refused at once, newcomers go elsewhere; in the queue they would wait for the end.
+        drop(socket);
         connections.close();
         if tokio::time::timeout(DRAIN, connections.wait())
             .await

@@ -77,87 +77,91 @@ struct Channels {
     store: Store,
 }
 
+/// What is told of each channel: name, help, kind, value.
+type Figure = (
+    &'static str,
+    &'static str,
+    MetricType,
+    fn(&Live, &live::Channel) -> u64,
+);
+
+const FIGURES: [Figure; 8] = [
+    (
+        "channel_bytes_in",
+        "Bytes taken from sources",
+        MetricType::Counter,
+        |_, c| c.bytes_in(),
+    ),
+    (
+        "channel_bytes_out",
+        "Bytes sent to viewers",
+        MetricType::Counter,
+        |_, c| c.bytes_out(),
+    ),
+    (
+        "channel_upstream_requests",
+        "Requests sent to sources",
+        MetricType::Counter,
+        |_, c| c.requests_upstream(),
+    ),
+    (
+        "channel_viewers",
+        "Viewers at this moment",
+        MetricType::Gauge,
+        |live, c| c.viewers.count(live.clock().now(), c.viewer_idle()) as u64,
+    ),
+    (
+        "channel_generation",
+        "Runs of sources so far",
+        MetricType::Gauge,
+        |_, c| c.view().status.generation,
+    ),
+    (
+        "channel_running",
+        "1 while the channel pulls from a source",
+        MetricType::Gauge,
+        |_, c| u64::from(c.view().status.state != "idle"),
+    ),
+    (
+        "channel_live",
+        "1 while players get what the source sends",
+        MetricType::Gauge,
+        |_, c| u64::from(c.view().status.state == "live"),
+    ),
+    (
+        "channel_ring_bytes",
+        "Bytes of segments kept",
+        MetricType::Gauge,
+        |_, c| c.view().status.tracks.iter().map(|track| track.bytes).sum(),
+    ),
+];
+
 impl Collector for Channels {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let channels = self.live.channels();
-        let now = self.live.clock().now();
-        let mut each =
-            |name: &str, help: &str, kind: MetricType, value: &dyn Fn(&live::Channel) -> u64| {
-                let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-                for channel in &channels {
-                    let labels = [("channel", channel.id().as_str())];
-                    let member = family.encode_family(&labels)?;
-                    match kind {
-                        MetricType::Counter => ConstCounter::new(value(channel)).encode(member)?,
-                        _ => ConstGauge::new(value(channel).cast_signed()).encode(member)?,
-                    }
+        for (name, help, kind, value) in FIGURES {
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for channel in &channels {
+                let labels = [("channel", channel.id().as_str())];
+                let member = family.encode_family(&labels)?;
+                let value = value(&self.live, channel);
+                match kind {
+                    MetricType::Counter => ConstCounter::new(value).encode(member)?,
+                    _ => ConstGauge::new(value.cast_signed()).encode(member)?,
                 }
-                Ok::<_, std::fmt::Error>(())
-            };
-        let (counter, gauge) = (MetricType::Counter, MetricType::Gauge);
-        each(
-            "channel_bytes_in",
-            "Bytes taken from sources",
-            counter,
-            &|c| c.bytes_in(),
-        )?;
-        each(
-            "channel_bytes_out",
-            "Bytes sent to viewers",
-            counter,
-            &|c| c.bytes_out(),
-        )?;
-        each(
-            "channel_upstream_requests",
-            "Requests sent to sources",
-            counter,
-            &|c| c.requests_upstream(),
-        )?;
-        each("channel_viewers", "Viewers at this moment", gauge, &|c| {
-            c.viewers.count(now, c.viewer_idle()) as u64
-        })?;
-        each(
-            "channel_generation",
-            "Runs of sources so far",
-            gauge,
-            &|c| c.view().status.generation,
-        )?;
-        each(
-            "channel_running",
-            "1 while the channel pulls from a source",
-            gauge,
-            &|c| u64::from(c.view().status.state != "idle"),
-        )?;
-        each(
-            "channel_live",
-            "1 while players get what the source sends",
-            gauge,
-            &|c| u64::from(c.view().status.state == "live"),
-        )?;
-        each(
-            "channel_ring_bytes",
-            "Bytes of segments kept",
-            gauge,
-            &|c| c.view().status.tracks.iter().map(|track| track.bytes).sum(),
-        )?;
-        let mut responses = encoder.encode_descriptor(
-            "http_responses",
-            "Responses by class of status",
-            None,
-            counter,
-        )?;
+            }
+        }
+        let help = "Responses by class of status";
+        let mut responses =
+            encoder.encode_descriptor("http_responses", help, None, MetricType::Counter)?;
         for (class, count) in REQUESTS.0.iter().enumerate().skip(1) {
             let labels = [("class", format!("{class}xx"))];
             let member = responses.encode_family(&labels)?;
             ConstCounter::new(count.load(Ordering::Relaxed)).encode(member)?;
         }
-        let health = self.store.health();
-        let failing = encoder.encode_descriptor(
-            "store_failing",
-            "1 while the store cannot write",
-            None,
-            gauge,
-        )?;
-        ConstGauge::new(i64::from(health.error.is_some())).encode(failing)
+        let failing = self.store.health().error.is_some();
+        let help = "1 while the store cannot write";
+        let gauge = encoder.encode_descriptor("store_failing", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(failing)).encode(gauge)
     }
 }

@@ -30,6 +30,13 @@ pub enum Event {
     Fetched(FetchId, Result<Fetched, Failure>),
     /// An administrator wants another source.
     Switch(SwitchTo),
+    /// Whether the account has room for the session that asked by [`Effect::Acquire`].
+    Slot {
+        /// Who asked.
+        generation: u64,
+        /// It may open its stream.
+        granted: bool,
+    },
 }
 
 /// The source of a manual switch.
@@ -84,10 +91,24 @@ pub struct Failure {
 pub enum Effect {
     /// Fetch, and answer with [`Event::Fetched`].
     Fetch(Order),
-    /// Abandon every fetch of this generation.
+    /// Abandon every fetch of this generation, and give its account's slot back once they are closed.
     Abandon {
         /// The dead generation.
         generation: u64,
+    },
+    /// Take a slot of the source's account, and answer with [`Event::Slot`].
+    Acquire {
+        /// Who wants it.
+        generation: u64,
+        /// Index of the source.
+        source: usize,
+    },
+    /// The source's provider asked to be left alone (429, 509): so does its whole account.
+    Rest {
+        /// Index of the source.
+        source: usize,
+        /// For how long, if it said so.
+        wish: Option<Duration>,
     },
     /// A segment got its number: serve its bytes.
     Publish {

@@ -51,7 +51,7 @@ impl Link {
 /// Where a feed begins in the first playlist that it loads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Start {
-    /// With the newest so many segments…
+    /// With the newest so many segments; 0: with the next one…
     pub(super) segments: usize,
     /// …unless this one of the source was published before.
     pub(super) published: Option<Published>,
@@ -90,6 +90,10 @@ pub(super) struct Feed {
     load: Load,
     epoch: u64,
     next_slot: u64,
+    /// When the head of the queue was last taken.
+    taken_at: Time,
+    /// Segments passed over since the last one that was published.
+    missed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +118,7 @@ pub(super) struct Progress {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) id: u64,
+    pub(super) queued: Time,
     pub(super) segment: Segment,
     pub(super) url: Url,
     pub(super) joint: Joint,
@@ -137,6 +142,8 @@ pub(super) enum SlotState {
 
 /// More new segments than this in one playlist are not caught up with one by one.
 const SLOTS_MAX: usize = 512;
+/// More lost segments in a row are a break.
+const GAPS_MAX: usize = 3;
 const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
 impl Feed {
@@ -164,6 +171,8 @@ impl Feed {
             load: Load::Due(now),
             epoch: 0,
             next_slot: 0,
+            taken_at: now,
+            missed: 0,
         }
     }
 
@@ -207,14 +216,20 @@ impl Feed {
             .max(media.target_duration_s)
             .max(longest.unwrap_or(0))
             .max(1);
+        self.give_up_removed(media);
         let fresh = self.take_new(now, media);
         self.progress.load_failures = 0;
         self.ended = media.ended;
         if fresh {
             self.progress.new_at = now;
         }
-        // RFC 8216 §6.3.4: after a change the target duration, otherwise half of it.
-        let wait = if fresh { self.target } else { self.target / 2 };
+        // RFC 8216 §6.3.4: after a change the target duration, otherwise half of it; and half of it while
+        // it is in doubt whether this source brings anything.
+        let wait = if fresh && !self.is_struggling() && self.progress.segment_failures == 0 {
+            self.target
+        } else {
+            self.target / 2
+        };
         self.load = if media.ended {
             Load::Over
         } else {
@@ -256,6 +271,39 @@ impl Feed {
         }
     }
 
+    /// Since when the source has listed a segment that is not here, and none has come.
+    pub(super) fn waiting_since(&self) -> Option<Time> {
+        let head = self.slots.front()?;
+        let waiting = matches!(head.state, SlotState::Due(_) | SlotState::Fetching);
+        waiting.then_some(head.queued.max(self.taken_at))
+    }
+
+    /// Passes over lost segments that nobody needs to hear of: before the first one that is published,
+    /// and where so many were lost in a row that a break says it better than gaps.
+    pub(super) fn pass_over_lost(&mut self) {
+        let lost = self
+            .slots
+            .iter()
+            .take_while(|slot| matches!(slot.state, SlotState::Lost))
+            .count();
+        if self.placed && lost <= GAPS_MAX {
+            return;
+        }
+        self.slots.drain(..lost);
+        if self.placed {
+            self.missed += lost as u64;
+        }
+        if let Some(next) = self.slots.front_mut().filter(|_| self.missed > 0) {
+            next.joint = Joint::Missed(std::mem::take(&mut self.missed));
+        }
+    }
+
+    /// Takes the head of the queue.
+    pub(super) fn take(&mut self, now: Time) -> Option<Slot> {
+        self.taken_at = now;
+        self.slots.pop_front()
+    }
+
     /// Whether a segment is being tried again, or was lost.
     pub(super) fn is_struggling(&self) -> bool {
         self.slots.iter().any(|slot| slot.attempts > 0)
@@ -274,6 +322,22 @@ impl Feed {
 
     pub(super) fn slot(&mut self, id: u64) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.id == id)
+    }
+
+    /// What failed before and is not listed any more will not come.
+    fn give_up_removed(&mut self, media: &Media) {
+        let known = |slot: &Slot| {
+            media
+                .segments
+                .iter()
+                .any(|s| s.msn == slot.segment.msn && s.uri == slot.segment.uri)
+        };
+        for slot in &mut self.slots {
+            if slot.attempts > 0 && matches!(slot.state, SlotState::Due(_)) && !known(slot) {
+                slot.state = SlotState::Lost;
+            }
+        }
+        self.pass_over_lost();
     }
 
     fn take_new(&mut self, now: Time, media: &Media) -> bool {
@@ -331,9 +395,14 @@ impl Feed {
             .map
             .as_ref()
             .and_then(|map| reference(Kind::Map, &map.uri, map.byte_range));
+        let joint = match std::mem::take(&mut self.missed) {
+            0 => joint,
+            missed => Joint::Missed(missed),
+        };
         let lost = segment.gap || url.is_none() || (segment.map.is_some() && map.is_none());
         self.slots.push_back(Slot {
             id: self.next_slot,
+            queued: now,
             segment: segment.clone(),
             url: url.unwrap_or_else(|| self.base.clone()),
             joint,
@@ -354,7 +423,7 @@ impl Start {
     /// The first segment to take, and whether the list carries on where it ended.
     fn index(&self, media: &Media) -> (usize, bool) {
         let count = media.segments.len();
-        let edge = count.saturating_sub(self.segments.max(1));
+        let edge = count.saturating_sub(self.segments);
         // What the source itself calls lost is nothing to begin with.
         let edge = media.segments[edge..]
             .iter()
@@ -365,7 +434,8 @@ impl Start {
         };
         let known = |s: &Segment| s.msn == published.msn && file_name(&s.uri) == published.name;
         match media.segments.iter().position(known) {
-            Some(index) if published.resume => (edge.min(index + 1), true),
+            // All that players may still want comes back.
+            Some(_) if published.resume => (0, true),
             Some(index) => (edge.max(index + 1), false),
             None => (edge, false),
         }

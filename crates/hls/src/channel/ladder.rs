@@ -4,7 +4,9 @@
 use url::Url;
 
 use super::TrackId;
-use crate::playlist::{Document, Error, Multivariant, RenditionKind, Resolution, UriKind, Variant};
+use crate::playlist::{
+    Document, Error, Multivariant, Rendition, RenditionKind, Resolution, UriKind, UriRef, Variant,
+};
 
 /// Which variants of a source are offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,71 +104,20 @@ impl Ladder {
         filter: VariantFilter,
     ) -> Result<Self, Error> {
         let chosen = filter.choose(source);
-        let mut tracks: Vec<Track> = Vec::new();
-        let mut extras = Vec::new();
-        let wanted = without_unwanted_lines(source, &chosen);
-        let playlist = |tracks: &mut Vec<Track>, prefix: &str, uri: &str, role: Role| {
-            let same = |t: &&Track| t.uri == uri && t.id.as_str().starts_with(prefix);
-            if let Some(known) = tracks.iter().find(same) {
-                return format!("{}/index.m3u8", known.id.as_str());
-            }
-            let number = tracks
-                .iter()
-                .filter(|t| t.id.as_str().starts_with(prefix))
-                .count();
-            let id = TrackId::from(format!("{prefix}{number}"));
-            tracks.push(Track {
-                id: id.clone(),
-                uri: uri.to_owned(),
-                role,
-            });
-            format!("{}/index.m3u8", id.as_str())
+        let mut naming = Naming {
+            source,
+            base,
+            chosen: &chosen,
+            tracks: Vec::new(),
+            extras: Vec::new(),
         };
-        let document = wanted.rewrite(|found| {
-            Ok::<_, Error>(match found.kind {
-                UriKind::Variant => {
-                    let variant = chosen.iter().find(|v| v.uri == found.uri).copied();
-                    let role =
-                        variant.map_or(Role::IFrames { bandwidth: 0 }, |v| role_of(source, v));
-                    playlist(&mut tracks, "v", found.uri, role)
-                }
-                UriKind::IFrames => {
-                    let variant = source.i_frames.iter().find(|v| v.uri == found.uri);
-                    let bandwidth = variant.map_or(0, |v| v.bandwidth);
-                    playlist(&mut tracks, "i", found.uri, Role::IFrames { bandwidth })
-                }
-                UriKind::Rendition => match source
-                    .renditions
-                    .iter()
-                    .find(|r| r.uri.as_deref() == Some(found.uri))
-                {
-                    Some(rendition) => {
-                        let role = Role::Rendition {
-                            kind: rendition.kind,
-                            name: rendition.name.clone(),
-                            language: rendition.language.clone(),
-                        };
-                        playlist(&mut tracks, prefix_of(rendition.kind), found.uri, role)
-                    }
-                    None => found.uri.to_owned(),
-                },
-                _ => match base
-                    .join(found.uri)
-                    .ok()
-                    .filter(|url| matches!(url.scheme(), "http" | "https"))
-                {
-                    Some(url) => {
-                        extras.push(url);
-                        format!("extra-{}.bin", extras.len() - 1)
-                    }
-                    None => found.uri.to_owned(),
-                },
-            })
-        })?;
+        let wanted = without_unwanted_lines(source, &chosen);
+        let document = wanted.rewrite(|found| Ok::<_, Error>(naming.name(found)))?;
         let mut text = document.text().to_owned();
         if !text.ends_with('\n') {
             text.push('\n');
         }
+        let Naming { tracks, extras, .. } = naming;
         Ok(Self::Multi(Multi {
             text,
             tracks,
@@ -180,6 +131,19 @@ impl Ladder {
             Self::Single => vec![TrackId::main()],
             Self::Multi(multi) => multi.tracks.iter().map(|track| track.id.clone()).collect(),
         }
+    }
+
+    /// Whether a track carries pictures and sound together.
+    pub(super) fn is_muxed(&self, id: &TrackId) -> bool {
+        let Self::Multi(multi) = self else {
+            return true;
+        };
+        let role = multi
+            .tracks
+            .iter()
+            .find(|track| track.id == *id)
+            .map(|track| &track.role);
+        matches!(role, Some(Role::Variant { demuxed: false, .. }))
     }
 
     pub(super) fn has(&self, id: &TrackId) -> bool {
@@ -245,19 +209,11 @@ impl Ladder {
                 name,
                 language,
             } => {
-                let alike = |r: &&crate::playlist::Rendition| r.kind == *kind && r.uri.is_some();
-                let score = |r: &&crate::playlist::Rendition| {
-                    (u8::from(r.language == *language) * 4)
-                        + (u8::from(r.name == *name) * 2)
-                        + u8::from(r.default)
+                let missing = match kind {
+                    RenditionKind::Audio => DEMUXED_FROM_MUXED,
+                    _ => NO_RENDITION,
                 };
-                let best = source.renditions.iter().filter(alike).max_by_key(score);
-                let missing = if *kind == RenditionKind::Audio {
-                    DEMUXED_FROM_MUXED
-                } else {
-                    NO_RENDITION
-                };
-                best.and_then(|r| r.uri.as_deref()).ok_or(missing)
+                alike(source, *kind, name, language.as_deref()).ok_or(missing)
             }
         }
     }
@@ -282,6 +238,80 @@ impl Ladder {
             }) => Err(DEMUXED_FROM_MUXED),
             Some(Role::Rendition { .. }) | None => Err(NO_RENDITION),
         }
+    }
+}
+
+/// Gives names to what a multivariant playlist refers to.
+struct Naming<'a> {
+    source: &'a Multivariant,
+    base: &'a Url,
+    chosen: &'a [&'a Variant],
+    tracks: Vec<Track>,
+    extras: Vec<Url>,
+}
+
+impl Naming<'_> {
+    fn name(&mut self, found: UriRef<'_>) -> String {
+        match found.kind {
+            UriKind::Variant => {
+                let variant = self.chosen.iter().find(|v| v.uri == found.uri);
+                let role =
+                    variant.map_or(Role::IFrames { bandwidth: 0 }, |v| role_of(self.source, v));
+                self.playlist("v", found.uri, role)
+            }
+            UriKind::IFrames => {
+                let variant = self.source.i_frames.iter().find(|v| v.uri == found.uri);
+                let bandwidth = variant.map_or(0, |v| v.bandwidth);
+                self.playlist("i", found.uri, Role::IFrames { bandwidth })
+            }
+            UriKind::Rendition => {
+                let known = |r: &&Rendition| r.uri.as_deref() == Some(found.uri);
+                let Some(rendition) = self.source.renditions.iter().find(known) else {
+                    return found.uri.to_owned();
+                };
+                let role = Role::Rendition {
+                    kind: rendition.kind,
+                    name: rendition.name.clone(),
+                    language: rendition.language.clone(),
+                };
+                self.playlist(prefix_of(rendition.kind), found.uri, role)
+            }
+            _ => self.extra(found.uri),
+        }
+    }
+
+    /// The same playlist is one track, however often it is referred to.
+    fn playlist(&mut self, prefix: &str, uri: &str, role: Role) -> String {
+        let of_kind = |track: &&Track| track.id.as_str().starts_with(prefix);
+        let known = self
+            .tracks
+            .iter()
+            .filter(of_kind)
+            .find(|track| track.uri == uri);
+        if let Some(known) = known {
+            return format!("{}/index.m3u8", known.id.as_str());
+        }
+        let id = format!("{prefix}{}", self.tracks.iter().filter(of_kind).count());
+        let name = format!("{id}/index.m3u8");
+        self.tracks.push(Track {
+            id: TrackId::from(id),
+            uri: uri.to_owned(),
+            role,
+        });
+        name
+    }
+
+    fn extra(&mut self, uri: &str) -> String {
+        let url = self
+            .base
+            .join(uri)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(url) = url else {
+            return uri.to_owned();
+        };
+        self.extras.push(url);
+        format!("extra-{}.bin", self.extras.len() - 1)
     }
 }
 
@@ -363,6 +393,22 @@ fn has_demuxed_audio(source: &Multivariant, variant: &Variant) -> bool {
         muxed |= rendition.uri.is_none();
     }
     any && !muxed
+}
+
+/// The rendition of the same kind that is most alike: by language, then name.
+fn alike<'a>(
+    source: &'a Multivariant,
+    kind: RenditionKind,
+    name: &str,
+    language: Option<&str>,
+) -> Option<&'a str> {
+    let of_kind = source
+        .renditions
+        .iter()
+        .filter(|r| r.kind == kind && r.uri.is_some());
+    let best =
+        of_kind.max_by_key(|r| (r.language.as_deref() == language, r.name == name, r.default));
+    best.and_then(|rendition| rendition.uri.as_deref())
 }
 
 /// By codec, then picture height, then bandwidth.

@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) offset: Option<Offset>,
     /// What cannot be played from this source, and so ends the session.
     pub(super) refused: Option<String>,
+    /// 429 or 509, and how long the provider wants to be left alone.
+    pub(super) rest_wish: Option<Option<Duration>>,
     pub(super) feeds: BTreeMap<TrackId, Feed>,
     root: Root,
     root_link: Link,
@@ -103,6 +105,7 @@ impl Session {
             started: now,
             offset: None,
             refused: None,
+            rest_wish: None,
             feeds: BTreeMap::new(),
             root: Root::Due(now),
             root_link: Link::new(url),
@@ -147,28 +150,29 @@ impl Session {
         }
     }
 
-    /// When [`Session::poll`] will have something to ask for.
-    pub(super) fn wake_at(&self) -> Option<Time> {
+    /// When time alone will give [`Session::poll`] something to ask for. What is due by now and was
+    /// not asked for waits for something to arrive.
+    pub(super) fn wake_after(&self, now: Time) -> Option<Time> {
         let root = if let Root::Due(at) = self.root {
             Some(at)
         } else {
             None
         };
         let loads = self.feeds.values().filter_map(Feed::load_due);
-        let segments = self
-            .feeds
-            .values()
-            .flat_map(|feed| feed.slots.iter())
-            .filter_map(|slot| match slot.state {
-                // What waits for a key is woken by the key.
-                SlotState::Due(at) => Some(at).filter(|_| slot.attempts > 0),
-                _ => None,
-            });
-        root.into_iter()
+        let slots = self.feeds.values().flat_map(|feed| feed.slots.iter());
+        let segments = slots.filter_map(|slot| {
+            if let SlotState::Due(at) = slot.state {
+                Some(at)
+            } else {
+                None
+            }
+        });
+        let due = root
+            .into_iter()
             .chain(loads)
             .chain(segments)
-            .chain(self.objects.next_due())
-            .min()
+            .chain(self.objects.next_due());
+        due.filter(|at| *at > now).min()
     }
 
     /// Whether each feed has a segment to begin with, or enough time has passed to begin without the
@@ -243,6 +247,16 @@ impl Session {
         oldest.map_or(Duration::ZERO, |since| now - since)
     }
 
+    /// How long players have waited for the oldest segment that is listed and not here: a source that
+    /// stalls, trickles or is slower than real time.
+    pub(super) fn overdue_for(&self, now: Time) -> Duration {
+        let overdue = self.feeds.values().filter_map(|feed| feed.waiting_since());
+        overdue
+            .map(|since| now - since)
+            .max()
+            .unwrap_or(Duration::ZERO)
+    }
+
     /// Whether the source ended its playlists and everything of them is published.
     pub(super) fn is_over(&self) -> bool {
         !self.feeds.is_empty()
@@ -287,7 +301,7 @@ impl Session {
                 None => None,
             });
         }
-        let slot = feed.slots.pop_front()?;
+        let slot = feed.take(now)?;
         Some(Settled { slot, keys, map })
     }
 

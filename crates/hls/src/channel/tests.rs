@@ -1,267 +1,9 @@
 //! The machine against scripted sources under a clock of our own.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use base::{ErrorKind, Time};
-use bytes::Bytes;
-
+use super::sim::{FakeSource, Fault, Sim};
 use super::*;
-use crate::container::{Container, Inspection};
-
-/// A live source: segment `k` of two seconds is listed from `2 (k + 1)` seconds on.
-#[derive(Clone, Debug)]
-struct FakeSource {
-    name: &'static str,
-    first_msn: u64,
-    /// Shifts its segments in time.
-    phase_ms: u64,
-    fault: Fault,
-    epoch: u64,
-    began_ms: u64,
-    duration_s: u64,
-    extra: &'static str,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    None,
-    Refused,
-    Frozen(u64),
-    BadSegments,
-    Ended(u64),
-}
-
-const WINDOW: u64 = 6;
-const LATENCY: Duration = Duration::from_millis(20);
-
-impl FakeSource {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            first_msn: 1000,
-            phase_ms: 0,
-            fault: Fault::None,
-            epoch: 0,
-            began_ms: 0,
-            duration_s: 2,
-            extra: "",
-        }
-    }
-
-    fn playlist(&self, now_ms: u64) -> String {
-        let now_ms = match self.fault {
-            Fault::Frozen(at) | Fault::Ended(at) => at.min(now_ms),
-            _ => now_ms,
-        };
-        let age_ms = (now_ms + self.phase_ms).saturating_sub(self.began_ms);
-        let newest = age_ms / (self.duration_s * 1000);
-        let first = newest.saturating_sub(WINDOW);
-        let mut text = format!(
-            "#EXTM3U\n#EXT-X-TARGETDURATION:{}\n#EXT-X-MEDIA-SEQUENCE:{}\n{}",
-            self.duration_s,
-            self.first_msn + first,
-            self.extra
-        );
-        for index in first..newest {
-            text += &format!(
-                "#EXTINF:{}.000,\n{}-{}-{}.ts\n",
-                self.duration_s,
-                self.name,
-                self.epoch,
-                self.first_msn + index
-            );
-        }
-        if matches!(self.fault, Fault::Ended(at) if now_ms >= at) {
-            text += "#EXT-X-ENDLIST\n";
-        }
-        text
-    }
-}
-
-struct Sim {
-    channel: Channel,
-    now: Time,
-    sources: Vec<FakeSource>,
-    flights: BTreeMap<(Time, u64), (FetchId, Order)>,
-    flown: u64,
-    abandoned: Vec<u64>,
-    /// What players got: number to content.
-    published: BTreeMap<u64, String>,
-    playlists: Vec<String>,
-    notices: Vec<Notice>,
-    requests: Vec<String>,
-}
-
-impl Sim {
-    fn new(sources: &[FakeSource]) -> Self {
-        Self::restarted(sources, Time::from_ms(20_000), HashMap::new())
-    }
-
-    fn restarted(sources: &[FakeSource], now: Time, positions: HashMap<TrackId, Position>) -> Self {
-        let settings = Settings {
-            window: Window {
-                segments: 12,
-                retain: 16,
-                bytes_max: u64::MAX,
-            },
-            prime_segments: 3,
-            variants: VariantFilter::All,
-            target_duration_s: 0,
-            seed: 7,
-        };
-        let defs = sources.iter().map(def).collect();
-        Self {
-            channel: Channel::new(settings, defs, 0, positions),
-            now,
-            sources: sources.to_vec(),
-            flights: BTreeMap::new(),
-            flown: 0,
-            abandoned: Vec::new(),
-            published: BTreeMap::new(),
-            playlists: Vec::new(),
-            notices: Vec::new(),
-            requests: Vec::new(),
-        }
-    }
-
-    fn step(&mut self, event: Event) {
-        for effect in self.channel.step(self.now, event) {
-            match effect {
-                Effect::Fetch(order) => {
-                    self.flown += 1;
-                    self.requests.push(order.url.path().to_owned());
-                    self.flights
-                        .insert((self.now + LATENCY, self.flown), (order.id, order));
-                }
-                Effect::Abandon { generation } => self.abandoned.push(generation),
-                Effect::Publish { msn, body, .. } => {
-                    let text = String::from_utf8(body.to_vec()).unwrap();
-                    let before = self.published.insert(msn, text.clone());
-                    assert!(
-                        before.is_none_or(|before| before == text),
-                        "number {msn} given twice"
-                    );
-                }
-                Effect::Serve { .. } => {}
-                Effect::Notice(notice) => self.notices.push(notice),
-            }
-        }
-        if let Some(timeline) = self.channel.timeline(&TrackId::main()) {
-            let text = timeline.render("");
-            if self.playlists.last() != Some(&text) {
-                self.playlists.push(text);
-            }
-        }
-    }
-
-    fn run(&mut self, span: Duration) {
-        let end = self.now + span;
-        self.step(Event::Tick);
-        while self.now < end {
-            let flight = self.flights.first_key_value().map(|(&(at, _), _)| at);
-            let next = flight.unwrap_or(end).min(self.channel.wake_at()).min(end);
-            self.now = next.max(self.now);
-            if flight.is_some_and(|at| at <= self.now) {
-                let (_, (id, order)) = self.flights.pop_first().unwrap();
-                let outcome = self.answer(&order);
-                self.step(Event::Fetched(id, outcome));
-            } else if next < end {
-                self.step(Event::Tick);
-            }
-        }
-    }
-
-    fn answer(&self, order: &Order) -> Result<Fetched, Failure> {
-        let host = order.url.host_str().unwrap();
-        let source = self
-            .sources
-            .iter()
-            .find(|source| host.starts_with(source.name))
-            .unwrap();
-        let refused = |status| {
-            Err(Failure {
-                kind: ErrorKind::Unavailable,
-                status,
-                detail: "refused".into(),
-                retry_after: None,
-            })
-        };
-        if source.fault == Fault::Refused {
-            return refused(None);
-        }
-        match order.what {
-            What::Playlist { .. } => Ok(Fetched::Playlist {
-                body: source.playlist(self.now.as_ms()).into(),
-                final_url: order.url.clone(),
-            }),
-            What::Segment { .. } if source.fault == Fault::BadSegments => refused(Some(404)),
-            What::Segment { .. } => Ok(Fetched::Segment {
-                body: Bytes::from(order.url.path().trim_start_matches('/').to_owned()),
-                inspection: Inspection {
-                    container: Container::Ts,
-                    damaged_packets: 0,
-                    continuity_errors: 0,
-                },
-            }),
-            What::Object { .. } => Ok(Fetched::Object(Bytes::from_static(&[7; 16]))),
-        }
-    }
-
-    fn switch(&mut self, index: usize) {
-        let source = def(&self.sources[index]);
-        self.step(Event::Switch(SwitchTo { index, source }));
-    }
-
-    /// The contents in order of their numbers, which have no hole but what is listed as a gap.
-    #[track_caller]
-    fn contents(&self) -> Vec<&str> {
-        let first = *self
-            .published
-            .first_key_value()
-            .expect("something is published")
-            .0;
-        let last = *self
-            .published
-            .last_key_value()
-            .expect("something is published")
-            .0;
-        for msn in first..=last {
-            let gap = || {
-                self.playlists
-                    .iter()
-                    .any(|text| text.contains(&format!("#EXT-X-GAP\n#EXTINF:2.000,\n{msn}.ts")))
-            };
-            assert!(
-                self.published.contains_key(&msn) || gap(),
-                "number {msn} is missing"
-            );
-        }
-        self.published.values().map(String::as_str).collect()
-    }
-
-    fn position(&self) -> HashMap<TrackId, Position> {
-        let main = TrackId::main();
-        HashMap::from([(main.clone(), self.channel.position(&main).unwrap().clone())])
-    }
-
-    fn troubles(&self) -> Vec<&'static str> {
-        let code = |notice: &Notice| match notice {
-            Notice::Trouble(trouble) => Some(trouble.code),
-            _ => None,
-        };
-        self.notices.iter().filter_map(code).collect()
-    }
-}
-
-fn def(source: &FakeSource) -> SourceDef {
-    SourceDef {
-        url: format!("http://{}.example/live.m3u8", source.name)
-            .parse()
-            .unwrap(),
-        identity: source.name.to_owned(),
-    }
-}
 
 fn names(source: &str, epoch: u64, range: std::ops::Range<u64>) -> Vec<String> {
     range
@@ -283,7 +25,7 @@ fn a_cold_channel_begins_at_the_edge_and_loses_nothing() {
     let segments = sim
         .requests
         .iter()
-        .filter(|path| path.ends_with(".ts"))
+        .filter(|(_, path)| path.ends_with(".ts"))
         .count();
     assert_eq!(segments, sim.published.len(), "one request a segment");
 }
@@ -424,7 +166,12 @@ fn numbers_go_on_after_a_restart_of_ours() {
     let sources = [FakeSource::new("a")];
     let mut first = Sim::new(&sources);
     first.run(seconds(20));
-    let mut second = Sim::restarted(&sources, first.now + seconds(3), first.position());
+    let mut second = Sim::with(
+        &sources,
+        first.now + seconds(3),
+        first.position(),
+        super::sim::settings(7),
+    );
     second.run(seconds(20));
     let numbered = |sim: &Sim| sim.published.clone();
     let (before, after) = (numbered(&first), numbered(&second));
@@ -447,7 +194,12 @@ fn after_a_long_stop_numbers_go_on_behind_a_discontinuity() {
     let mut first = Sim::new(&sources);
     first.run(seconds(20));
     let next = first.position()[&TrackId::main()].next_msn;
-    let mut second = Sim::restarted(&sources, first.now + seconds(300), first.position());
+    let mut second = Sim::with(
+        &sources,
+        first.now + seconds(300),
+        first.position(),
+        super::sim::settings(7),
+    );
     second.run(seconds(4));
     assert_eq!(second.published.first_key_value().unwrap().0, &next);
     let text = &second.playlists[0];

@@ -24,6 +24,9 @@ pub(super) struct Track {
     generation: u64,
     /// Players may have seen segments before those that the timeline knows.
     has_past: bool,
+    /// When the list began, and until when a player that began with it has something to play.
+    began: Option<Time>,
+    lasts_until: Option<Time>,
     position: Option<Position>,
 }
 
@@ -68,6 +71,8 @@ impl Track {
             timeline,
             generation: 0,
             has_past: position.is_some(),
+            began: None,
+            lasts_until: None,
             position,
         }
     }
@@ -75,6 +80,86 @@ impl Track {
     /// Where the numbers stand, for the store.
     pub(super) fn position(&self) -> Option<&Position> {
         self.position.as_ref()
+    }
+
+    /// When the list began.
+    pub(super) fn began(&self) -> Option<Time> {
+        self.began
+    }
+
+    /// How much more a player that began with the list has to play.
+    pub(super) fn lead(&self, now: Time) -> Option<Duration> {
+        self.lasts_until.map(|until| until - now)
+    }
+
+    /// Publishes a piece of the slate.
+    pub(super) fn publish_slate(
+        &mut self,
+        now: Time,
+        generation: u64,
+        body: Bytes,
+        duration: Duration,
+        out: &mut Vec<Effect>,
+    ) {
+        let map = self.map_for(None, Container::Ts, Some(&body), out);
+        let draft = Draft {
+            discontinuity: self.has_past && self.generation != generation,
+            duration,
+            inf: format!("{:.3},", duration.as_secs_f64()),
+            program_date_time: None,
+            date: None,
+            keys: std::sync::Arc::new([]),
+            map,
+            gap: false,
+            bitrate: None,
+            tags: Vec::new(),
+            container: Container::Ts,
+            bytes: body.len() as u64,
+            independent: true,
+        };
+        self.push(now, draft, body, out);
+        self.generation = generation;
+        self.has_past = true;
+        self.note_position("", 0, "");
+    }
+
+    /// Pushes a segment as it was cut: what marks its beginning goes with the first piece.
+    fn push_pieces(&mut self, now: Time, whole: Draft, pieces: Vec<Piece>, out: &mut Vec<Effect>) {
+        let mut rest = whole;
+        for piece in pieces {
+            let next = Draft {
+                discontinuity: false,
+                program_date_time: None,
+                date: rest
+                    .date
+                    .map(|date| date.plus_ms(piece.duration.as_millis() as i64)),
+                tags: Vec::new(),
+                ..rest.clone()
+            };
+            let bytes = piece.body.len() as u64;
+            let draft = Draft {
+                duration: piece.duration,
+                inf: piece.inf,
+                bytes,
+                ..rest
+            };
+            self.push(now, draft, piece.body, out);
+            rest = next;
+        }
+    }
+
+    fn push(&mut self, now: Time, draft: Draft, body: Bytes, out: &mut Vec<Effect>) {
+        let (gap, duration) = (draft.gap, draft.duration);
+        let msn = self.timeline.push(now, draft);
+        self.began.get_or_insert(now);
+        self.lasts_until = Some(self.lasts_until.map_or(now, |until| until.max(now)) + duration);
+        if !gap {
+            out.push(Effect::Publish {
+                track: self.id.clone(),
+                msn,
+                body,
+            });
+        }
     }
 
     /// Publishes a settled segment of the session on air, or passes over one that players have got
@@ -114,61 +199,45 @@ impl Track {
                 pieces.len() > 1,
             ),
         };
-        if place == Place::Skip {
-            return Ok(());
+        match place {
+            Place::Skip => return Ok(()),
+            Place::Fresh => (self.began, self.lasts_until) = (None, None),
+            Place::Follow => {}
         }
         let joins = self.has_past && place == Place::Follow;
         let other_source = self.generation != session.generation;
         let discontinuity =
             joins && (other_source || segment.discontinuity || slot.joint.is_break());
         feed.placed = true;
+        let feed_is_independent = feed.independent;
         self.timeline
             .set_header(feed.header.clone(), &feed.date_ranges);
-        let independent = feed.independent;
-        let entry_keys = entry_keys(&segment, &keys);
         for object in keys.iter().flatten() {
             self.serve(object, out);
         }
-        let map = self.map_for(map, container, body.as_ref(), out);
-        let mut date = segment.date;
-        for (index, piece) in pieces.into_iter().enumerate() {
-            let draft = Draft {
-                discontinuity: index == 0 && discontinuity,
-                duration: piece.duration,
-                inf: piece.inf,
-                program_date_time: segment.program_date_time.clone().filter(|_| index == 0),
-                date,
-                keys: entry_keys.clone(),
-                map: map.clone(),
-                gap: body.is_none(),
-                bitrate: segment.bitrate,
-                tags: if index == 0 {
-                    segment.tags.clone()
-                } else {
-                    Vec::new()
-                },
-                container,
-                bytes: piece.body.len() as u64,
-                independent,
-            };
-            date = date.map(|d| d.plus_ms(piece.duration.as_millis() as i64));
-            let gap = draft.gap;
-            let msn = self.timeline.push(now, draft);
-            if !gap {
-                out.push(Effect::Publish {
-                    track: self.id.clone(),
-                    msn,
-                    body: piece.body,
-                });
-            }
-        }
+        let whole = Draft {
+            discontinuity,
+            duration: segment.duration,
+            inf: segment.inf.clone(),
+            program_date_time: segment.program_date_time.clone(),
+            date: segment.date,
+            keys: entry_keys(&segment, &keys),
+            map: self.map_for(map, container, body.as_ref(), out),
+            gap: body.is_none(),
+            bitrate: segment.bitrate,
+            tags: segment.tags.clone(),
+            container,
+            bytes: 0,
+            independent: feed_is_independent,
+        };
+        self.push_pieces(now, whole, pieces, out);
         self.generation = session.generation;
         self.has_past = true;
         session.offset = Some(Offset {
             msn: difference(self.timeline.next_msn() - 1, segment.msn),
             dsn: difference(self.timeline.dsn(), segment.dsn),
         });
-        self.note_position(source, &segment);
+        self.note_position(source, segment.msn, file_name(&segment.uri));
         Ok(())
     }
 
@@ -313,7 +382,8 @@ impl Track {
         Some(object.name)
     }
 
-    fn note_position(&mut self, source: &str, segment: &Segment) {
+    /// Remembers where the numbers stand; the slate is no source that could be resumed.
+    fn note_position(&mut self, source: &str, source_msn: u64, source_name: &str) {
         let last = self
             .timeline
             .listed()
@@ -329,8 +399,8 @@ impl Track {
             dsn: self.timeline.dsn(),
             discontinuity_msn: last.map_or(before, |entry| entry.msn),
             source: source.to_owned(),
-            source_msn: segment.msn,
-            source_name: file_name(&segment.uri).to_owned(),
+            source_msn,
+            source_name: source_name.to_owned(),
             target_duration_s: self.timeline.target_duration_s(),
         });
     }

@@ -229,6 +229,9 @@ impl<'a> Reader<'a> {
                 self.out.target_duration_s = seconds.ok_or(what)?.ceil() as u64;
                 self.target_seen = true;
             }
+            // Both belong before the first segment (RFC 8216 §4.3.3); later ones would turn numbers back.
+            "#EXT-X-MEDIA-SEQUENCE" | "#EXT-X-DISCONTINUITY-SEQUENCE"
+                if !self.out.segments.is_empty() => {}
             "#EXT-X-MEDIA-SEQUENCE" => {
                 self.out.media_sequence = integer(line, "EXT-X-MEDIA-SEQUENCE", value)?;
             }

@@ -8,6 +8,7 @@ mod access;
 #[cfg(test)]
 pub(crate) mod build;
 mod cut;
+mod length;
 mod packet;
 mod pes;
 mod psi;
@@ -17,6 +18,7 @@ mod verify;
 
 pub use access::{AccessPoint, access_points};
 pub use cut::{CannotCut, Piece, cut};
+pub use length::duration;
 pub use packet::{Adaptation, PACKET_LEN, Packet, Packets, Pid, SYNC_BYTE};
 pub use pes::PesHeader;
 pub use psi::{Program, Stream, StreamKind, tables};

@@ -13,7 +13,22 @@ use crate::channel::ladder::Ladder;
 use crate::channel::objects::Reference;
 use crate::playlist::{Limits, Media, Playlist, Variables};
 
+/// The provider wants to be left alone.
+const TOO_MANY: [u16; 2] = [429, 509];
+
 impl Session {
+    /// Notes what a failed fetch says of the provider, and whether it counts against the source: a
+    /// fault of ours does not.
+    fn weigh(&mut self, failure: &Failure) -> bool {
+        if failure
+            .status
+            .is_some_and(|status| TOO_MANY.contains(&status))
+        {
+            self.rest_wish = Some(failure.retry_after);
+        }
+        failure.kind != ErrorKind::Internal
+    }
+
     pub(super) fn root_arrived(
         &mut self,
         ctx: &mut Context<'_>,
@@ -63,7 +78,7 @@ impl Session {
     }
 
     fn root_failed(&mut self, ctx: &mut Context<'_>, failure: Failure) {
-        self.root_failures += 1;
+        self.root_failures += u32::from(self.weigh(&failure));
         let wait = retry_wait(self.root_failures, Duration::from_secs(1), ctx.chance);
         self.root = Root::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
         self.trouble(ctx, "playlist", failure.detail);
@@ -96,6 +111,10 @@ impl Session {
             Ok(_) => unexpected(),
             Err(failure) => failure,
         };
+        self.weigh(&failure);
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
         feed.load_failed(ctx.now, &failure, ctx.chance);
         self.trouble(ctx, "playlist", failure.detail);
     }
@@ -111,6 +130,7 @@ impl Session {
             return;
         };
         let target = feed.target;
+        let struggling = feed.progress.segment_failures > 0;
         let Some(slot) = feed.slot(id) else { return };
         let failure = match outcome {
             Ok(Fetched::Segment { body, inspection }) => {
@@ -133,18 +153,34 @@ impl Session {
             Err(failure) => failure,
         };
         slot.attempts += 1;
+        if failure
+            .status
+            .is_some_and(|status| TOO_MANY.contains(&status))
+        {
+            self.rest_wish = Some(failure.retry_after);
+        }
         let hopeless =
             failure.kind == ErrorKind::Corrupt || matches!(failure.status, Some(404 | 410));
-        let tries = SEGMENT_TRIES - u32::from(hopeless);
+        let mut lost = false;
+        // The second in a row is not asked for again: it is time for another source.
+        let tries = if struggling {
+            1
+        } else {
+            SEGMENT_TRIES - u32::from(hopeless)
+        };
         if slot.attempts >= tries {
             slot.state = SlotState::Lost;
             feed.progress.segment_failures += 1;
+            lost = true;
         } else {
             let wait = ctx.chance.between(target / 8, target / 4);
             slot.state =
                 SlotState::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
         }
         let number = slot_number(feed, id);
+        if lost {
+            feed.pass_over_lost();
+        }
         self.trouble(
             ctx,
             "segment",
