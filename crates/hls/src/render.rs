@@ -192,6 +192,12 @@ mod tests {
         )
     }
 
+    /// As if it had come when it should.
+    fn push(timeline: &mut Timeline, draft: Draft) {
+        let now = Time::from_ms(timeline.next_msn() * 2000);
+        timeline.push(now, draft);
+    }
+
     fn object(name: &str) -> ObjectName {
         ObjectName(name.into())
     }
@@ -212,7 +218,7 @@ mod tests {
     fn a_plain_live_playlist() {
         let mut timeline = timeline();
         for _ in 0..2 {
-            timeline.push(Time::ZERO, draft(2000));
+            push(&mut timeline, draft(2000));
         }
         insta::assert_snapshot!(timeline.render("main/"), @r"
         #EXTM3U
@@ -236,31 +242,31 @@ mod tests {
             map: Some(object("init-1.mp4")),
             ..draft
         };
-        timeline.push(
-            Time::ZERO,
+        push(
+            &mut timeline,
             Draft {
                 keys: key("key-1.bin", 1),
                 date,
                 ..draft(2000)
             },
         );
-        timeline.push(
-            Time::ZERO,
+        push(
+            &mut timeline,
             mp4(Draft {
                 discontinuity: true,
                 keys: key("key-1.bin", 2),
                 ..draft(2000)
             }),
         );
-        timeline.push(
-            Time::ZERO,
+        push(
+            &mut timeline,
             mp4(Draft {
                 discontinuity: true,
                 ..draft(2000)
             }),
         );
-        timeline.push(
-            Time::ZERO,
+        push(
+            &mut timeline,
             mp4(Draft {
                 gap: true,
                 ..draft(2000)
@@ -302,11 +308,11 @@ mod tests {
     fn the_head_of_the_list_is_dated_when_the_source_dated_an_earlier_segment() {
         let mut timeline = timeline();
         let first = DateTime::parse("2026-01-01T00:00:00Z").unwrap();
-        for index in 0..5 {
+        for index in 0..5_i64 {
             let date = Some(first.plus_ms(index * 2000));
             let program_date_time = (index == 0).then(|| "2026-01-01T00:00:00Z".to_owned());
-            timeline.push(
-                Time::ZERO,
+            push(
+                &mut timeline,
                 Draft {
                     date,
                     program_date_time,
@@ -328,8 +334,8 @@ mod tests {
     fn removed_discontinuities_are_counted() {
         let mut timeline = timeline();
         for index in 0..6 {
-            timeline.push(
-                Time::ZERO,
+            push(
+                &mut timeline,
                 Draft {
                     discontinuity: index % 2 == 1,
                     ..draft(2000)
