@@ -18,6 +18,7 @@
 //                         {"at":3,"click":"text=Switch to B"}      also get, put, delete; press (a key);
 //                         {"at":3,"fill":"#key","value":"…"}       reload; screenshot (a file);
 //                         {"wait":"text=Broken","within":20}       wait (a selector; 10 s)
+//                         {"reach":"discontinuities","value":20}   reach (a number of stats(); 10 s)
 //                       done one after the other: what has no "at" follows the one before it
 //   --expect LIST       "played,no-stalls,no-fatal,discontinuities=1,dropped<20": exit 1 unless all hold
 //   --screenshot FILE   PNG of the first tab at the end
@@ -160,7 +161,7 @@ async function measure(tabs, actions) {
 }
 
 function describe(action) {
-  const [did] = ["get", "post", "put", "delete", "click", "press", "fill", "wait", "reload", "screenshot"].filter((name) => name in action);
+  const [did] = ["get", "post", "put", "delete", "click", "press", "fill", "wait", "reach", "reload", "screenshot"].filter((name) => name in action);
   return did ? `${did} ${/^https?:/.test(action[did]) ? shown(action[did]) : action[did]}` : "nothing";
 }
 
@@ -178,10 +179,19 @@ async function act(page, action) {
   else if (action.press) await page.keyboard.press(action.press);
   else if (action.fill) await page.fill(action.fill, action.value ?? "", { timeout: 5000 });
   else if (action.wait) await page.waitForSelector(action.wait, { timeout: 1000 * (action.within ?? 10) });
+  else if (action.reach) await reach(page, action);
   else if (action.reload) await page.reload({ waitUntil: "domcontentloaded" });
   else if (action.screenshot) await page.screenshot({ path: action.screenshot, fullPage: options["full-page"] });
   else throw new Error(`unknown action ${JSON.stringify(Object.keys(action))}`);
   return { did };
+}
+
+async function reach(page, { reach: name, value, within = 10 }) {
+  const deadline = Date.now() + 1000 * within;
+  const look = () => page.evaluate((of) => window.perennial.stats()[of], name);
+  for (let found; !((found = await look()) >= value); await pause(START_POLL_MS)) {
+    if (Date.now() > deadline) throw new Error(`${name} was ${found} and not ${value} after ${within} s`);
+  }
 }
 
 async function collect(tab) {

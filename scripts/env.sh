@@ -1,4 +1,5 @@
 # What the scripts share; sourced, after `cd` to the root.
+# shellcheck shell=bash
 
 target=${CARGO_TARGET_DIR:-target}
 tools=$target/tools

@@ -6,15 +6,18 @@ cd "$(dirname "$0")/.."
 . scripts/env.sh
 
 timings=()
+# Bash does not stop at errors inside a step, since the step's end is looked at: join with &&.
 step() {
-    local name=$1 began=$SECONDS
+    local name=$1 began=$SECONDS took
     shift
     printf '\n== %s\n' "$name"
     if ! "$@"; then
         printf '\n== %s failed after %d s\n' "$name" $((SECONDS - began)) >&2
         exit 1
     fi
-    timings+=("$(printf '%5d s  %s' $((SECONDS - began)) "$name")")
+    took=$((SECONDS - began))
+    printf '== %s: %d s\n' "$name" $took
+    timings+=("$(printf '%5d s  %s' $took "$name")")
 }
 
 licences() {
@@ -31,19 +34,17 @@ advisories() {
 }
 
 npm_ci() {
-    npm ci --prefix web --no-audit --no-fund
-    npm ci --prefix e2e --no-audit --no-fund
+    npm ci --prefix web --no-audit --no-fund &&
+        npm ci --prefix e2e --no-audit --no-fund
 }
 
 # web/dist is committed, so that nobody needs Node.js to build the binary: it has to be what the
 # sources build.
 page() {
-    npm test --prefix web
-    local built
-    built=$(mktemp -d)
-    npm run build --prefix web -- --outDir "$built" --emptyOutDir
-    diff -r "$built" web/dist || die "web/dist is stale: \`make web\` builds it again"
-    rm -rf "$built"
+    local built=$target/page
+    npm test --prefix web &&
+        npm run build --prefix web -- --outDir "$(realpath -m "$built")" --emptyOutDir || return
+    diff -r "$built" web/dist || die "web/dist is stale: make web"
 }
 
 documentation() {
@@ -63,5 +64,5 @@ step "build tests" cargo test --workspace --locked --no-run --quiet
 step "doc tests" cargo test --workspace --locked --doc --quiet
 step "tests" scripts/nextest.sh
 
-printf '\n'
+printf '\n%5d s in all, of which\n' $SECONDS
 printf '%s\n' "${timings[@]}"

@@ -2,8 +2,10 @@
 //! the machine asks for. It decides nothing about sources.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base::Time;
@@ -257,7 +259,7 @@ impl Driver {
                     .requests_upstream
                     .fetch_add(1, Ordering::Relaxed);
                 let generation = order.id.generation;
-                let handle = self.fetches.spawn(async move {
+                let mut fetch = Box::pin(async move {
                     let (result, bytes) = upstream.carry_out(&order).await;
                     Outcome {
                         id: order.id,
@@ -265,6 +267,13 @@ impl Driver {
                         bytes,
                     }
                 });
+                // The runtime may start the newest task first. Polled here once, requests take their
+                // places in the host's queue in the order of the machine.
+                let begun = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                let handle = match begun {
+                    Poll::Pending => self.fetches.spawn(fetch),
+                    Poll::Ready(outcome) => self.fetches.spawn(std::future::ready(outcome)),
+                };
                 let running = self.running.entry(generation).or_default();
                 running.retain(|handle| !handle.is_finished());
                 running.push(handle);

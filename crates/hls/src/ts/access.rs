@@ -96,7 +96,8 @@ fn access_unit(payload: &[u8]) -> Option<(Ticks, &[u8])> {
     Some((header.pts?, &payload[header.len..]))
 }
 
-fn is_marked(packet: &Packet<'_>, stream: Stream) -> bool {
+/// Whether the packet, which starts an access unit, says that a decoder can start there.
+pub(super) fn is_marked(packet: &Packet<'_>, stream: Stream) -> bool {
     stream.kind.is_audio()
         || packet
             .adaptation()
@@ -104,19 +105,19 @@ fn is_marked(packet: &Packet<'_>, stream: Stream) -> bool {
 }
 
 /// The beginning of a picture that nobody marked, gathered until its kind is known.
-#[derive(Debug, Default)]
-struct Head {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
     point: Option<AccessPoint>,
     bytes: Vec<u8>,
 }
 
 impl Head {
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.point = None;
         self.bytes.clear();
     }
 
-    fn start(
+    pub(super) fn start(
         &mut self,
         point: AccessPoint,
         content: &[u8],
@@ -127,7 +128,7 @@ impl Head {
     }
 
     /// The picture's access point, once it proves to be one.
-    fn extend(&mut self, content: &[u8], kind: StreamKind) -> Option<AccessPoint> {
+    pub(super) fn extend(&mut self, content: &[u8], kind: StreamKind) -> Option<AccessPoint> {
         let point = self.point?;
         self.bytes.extend_from_slice(content);
         let verdict = starts_decoding(kind, &self.bytes);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::psi::crc32;
-use super::{PACKET_LEN, Pid, Ticks, pes};
+use super::psi::MapEntry;
+use super::{PACKET_LEN, Pid, Ticks, pes, section};
 
 pub(crate) const MAP: Pid = Pid::new(0x1000);
 pub(crate) const VIDEO: Pid = Pid::new(0x100);
@@ -31,20 +31,21 @@ impl Mux {
     }
 
     pub(crate) fn tables_of(&mut self, streams: &[(u8, Pid)]) {
-        let pat = section(0x00, &[&[0, 1], &MAP.get().to_be_bytes()[..]].concat());
-        let mut map = streams[0].1.get().to_be_bytes().to_vec();
-        map.extend([0xf0, 0]);
-        for (kind, pid) in streams {
-            map.push(*kind);
-            map.extend(pid.get().to_be_bytes());
-            map.extend([0xf0, 0]);
-        }
-        for (pid, section) in [(Pid::PAT, pat), (MAP, section(0x02, &map))] {
-            let mut packets = section_packets(pid, &section);
-            for packet in packets.chunks_mut(PACKET_LEN) {
-                packet[3] = 0x10 | self.count(pid);
-            }
-            self.bytes.extend(packets);
+        self.tables_at(MAP, streams);
+    }
+
+    /// The first stream has the clock.
+    pub(crate) fn tables_at(&mut self, map_pid: Pid, streams: &[(u8, Pid)]) {
+        let pat = section(0x00, &section::association(1, map_pid));
+        let entries = streams.iter().map(|&(stream_type, pid)| MapEntry {
+            stream_type,
+            pid,
+            descriptors: &[],
+        });
+        let map = section(0x02, &section::map(streams[0].1, &[], entries));
+        for (pid, section) in [(Pid::PAT, pat), (map_pid, map)] {
+            let counter = self.counters.entry(pid).or_insert(15);
+            section::write(pid, &section, counter, &mut self.bytes);
         }
     }
 
@@ -60,11 +61,16 @@ impl Mux {
         let mut field = vec![0x10 | u8::from(marked) << 6];
         field.extend((((pts % (1 << 33)) >> 1) as u32).to_be_bytes());
         field.extend([(pts as u8) << 7 | 0x7e, 0]);
-        self.pes(VIDEO, 0xe0, pts, &field, &picture);
+        self.pes(VIDEO, 0xe0, pts, &field, &picture, false);
     }
 
     pub(crate) fn audio(&mut self, pts: u64, len: usize) {
-        self.pes(AUDIO, 0xc0, pts, &[], &vec![0x55; len]);
+        self.pes(AUDIO, 0xc0, pts, &[], &vec![0x55; len], false);
+    }
+
+    /// Sound whose PES packet says how long it is.
+    pub(crate) fn bounded_audio(&mut self, pts: u64, len: usize) {
+        self.pes(AUDIO, 0xc0, pts, &[], &vec![0x55; len], true);
     }
 
     pub(crate) fn null(&mut self) {
@@ -75,8 +81,22 @@ impl Mux {
         self.count(pid);
     }
 
-    fn pes(&mut self, pid: Pid, stream_id: u8, pts: u64, field: &[u8], content: &[u8]) {
-        let mut pes = vec![0, 0, 1, stream_id, 0, 0, 0x80, 0xc0, 10];
+    fn pes(
+        &mut self,
+        pid: Pid,
+        stream_id: u8,
+        pts: u64,
+        field: &[u8],
+        content: &[u8],
+        bounded: bool,
+    ) {
+        let [high, low] = if bounded {
+            13 + content.len() as u16
+        } else {
+            0
+        }
+        .to_be_bytes();
+        let mut pes = vec![0, 0, 1, stream_id, high, low, 0x80, 0xc0, 10];
         pes.extend([0x30, 0, 0, 0, 0, 0x10, 0, 0, 0, 0]);
         pes::write(&mut pes[9..], Ticks::new(pts));
         pes::write(&mut pes[14..], Ticks::new(pts));
@@ -126,23 +146,12 @@ impl Mux {
 
 /// A section of program or stream 1, with its CRC.
 pub(crate) fn section(table_id: u8, content: &[u8]) -> Vec<u8> {
-    let [high, low] = (5 + content.len() as u16 + 4).to_be_bytes();
-    let mut section = vec![table_id, 0xb0 | high, low, 0, 1, 0xc1, 0, 0];
-    section.extend(content);
-    section.extend(crc32(&section).to_be_bytes());
-    section
+    section::with_crc(section::section(table_id, 1, 0, content))
 }
 
-/// Wraps sections in packets.
+/// Wraps sections in packets, counted from 0.
 pub(crate) fn section_packets(pid: Pid, sections: &[u8]) -> Vec<u8> {
-    let bytes = [&[0], sections].concat();
     let mut packets = Vec::new();
-    for (index, chunk) in bytes.chunks(PACKET_LEN - 4).enumerate() {
-        let [high, low] = pid.get().to_be_bytes();
-        let start = u8::from(index == 0) << 6;
-        packets.extend([0x47, high | start, low, 0x10 | index as u8 & 0x0f]);
-        packets.extend(chunk);
-        packets.resize((index + 1) * PACKET_LEN, 0xff);
-    }
+    section::write(pid, sections, &mut 15, &mut packets);
     packets
 }

@@ -107,7 +107,8 @@ pub fn cut(
         .collect())
 }
 
-fn fits(duration: Duration, target_duration: Duration) -> bool {
+/// Whether `duration`, rounded, does not pass `target_duration`.
+pub(super) fn fits(duration: Duration, target_duration: Duration) -> bool {
     let rounded = duration
         .saturating_add(Duration::from_millis(500))
         .as_secs();

@@ -39,7 +39,7 @@ impl StreamKind {
             0x03 | 0x04 => Self::MpegAudio,
             0x81 | 0x87 | 0xc1 | 0xc2 => Self::Ac3,
             // Private data is AC-3 where DVB's descriptor says so (ETSI EN 300 468 annex D).
-            0x06 if has_descriptor(descriptors, &[0x6a, 0x7a]) => Self::Ac3,
+            0x06 if descriptor(descriptors, &[0x6a, 0x7a]).is_some() => Self::Ac3,
             other => Self::Other(other),
         }
     }
@@ -105,7 +105,7 @@ pub fn tables(body: &[u8]) -> Option<Vec<u8>> {
         if packet.pid() == Pid::PAT || reader.maps.iter().any(|map| map.pid == packet.pid()) {
             kept.push((packet.pid(), offset));
         }
-        let Some(program) = &reader.program else {
+        let Some(program) = reader.program() else {
             continue;
         };
         let ours = kept
@@ -125,7 +125,17 @@ pub fn tables(body: &[u8]) -> Option<Vec<u8>> {
 pub(super) struct Tables {
     pat: Sections,
     maps: Vec<Map>,
-    program: Option<Program>,
+    /// The only program to follow, if the association table has it.
+    preferred: Option<u16>,
+    found: Option<Found>,
+}
+
+/// The first program and the sections that told of it, without their CRC.
+#[derive(Debug)]
+struct Found {
+    program: Program,
+    association: Vec<u8>,
+    map: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -133,25 +143,42 @@ struct Map {
     number: u16,
     pid: Pid,
     sections: Sections,
+    association: Vec<u8>,
 }
 
 impl Tables {
+    /// Follows program `number` where there are several.
+    pub(super) fn preferring(number: u16) -> Self {
+        Self {
+            preferred: Some(number),
+            ..Self::default()
+        }
+    }
+
     /// Takes a packet of any PID.
     pub(super) fn push(&mut self, packet: &Packet<'_>) {
-        if self.program.is_some() {
+        if self.found.is_some() {
             return;
         }
         let pid = packet.pid();
         if pid == Pid::PAT {
-            let maps = &mut self.maps;
-            self.pat
-                .push(packet, |section| read_association(section, maps));
+            let (maps, preferred) = (&mut self.maps, self.preferred);
+            self.pat.push(packet, |section| {
+                read_association(section, maps);
+                if maps.iter().any(|map| Some(map.number) == preferred) {
+                    maps.retain(|map| Some(map.number) == preferred);
+                }
+            });
         } else if let Some(map) = self.maps.iter_mut().find(|map| map.pid == pid) {
-            let number = map.number;
-            let program = &mut self.program;
+            let (number, association) = (map.number, &map.association);
+            let found = &mut self.found;
             map.sections.push(packet, |section| {
-                if program.is_none() {
-                    *program = read_map(section, number, pid);
+                if found.is_none() {
+                    *found = read_map(section, number, pid).map(|program| Found {
+                        program,
+                        association: association.clone(),
+                        map: section.to_vec(),
+                    });
                 }
             });
         }
@@ -164,11 +191,17 @@ impl Tables {
 
     /// The first program whose map was read.
     pub(super) fn program(&self) -> Option<&Program> {
-        self.program.as_ref()
+        self.found.as_ref().map(|found| &found.program)
+    }
+
+    /// The sections of the first program's PAT and PMT, without their CRC.
+    pub(super) fn sections(&self) -> Option<(&[u8], &[u8])> {
+        let found = self.found.as_ref()?;
+        Some((&found.association, &found.map))
     }
 
     pub(super) fn into_program(self) -> Option<Program> {
-        self.program
+        self.found.map(|found| found.program)
     }
 }
 
@@ -260,47 +293,95 @@ fn read_association(section: &[u8], maps: &mut Vec<Map>) {
                 number,
                 pid,
                 sections,
+                association: section.to_vec(),
             });
         }
     }
 }
 
 fn read_map(section: &[u8], number: u16, map_pid: Pid) -> Option<Program> {
-    let (extension, map) = content(section, 0x02)?;
+    let (extension, _) = content(section, 0x02)?;
     if extension != number {
         return None;
     }
-    let (&[pcr_high, pcr_low, info_high, info_low], rest) = map.split_first_chunk()?;
-    let info_len = u16::from_be_bytes([info_high & 0x0f, info_low]);
-    let mut rest = rest.get(usize::from(info_len)..)?;
-    let mut streams = Vec::new();
-    while let Some((&[kind, pid_high, pid_low, len_high, len_low], after)) =
-        rest.split_first_chunk()
-    {
-        let len = u16::from_be_bytes([len_high & 0x0f, len_low]);
-        let (descriptors, after) = after.split_at_checked(len.into())?;
-        streams.push(Stream {
-            pid: Pid::new(u16::from_be_bytes([pid_high, pid_low])),
-            kind: StreamKind::new(kind, descriptors),
-        });
-        rest = after;
-    }
+    let map = MapTable::parse(section)?;
+    let stream = |entry: &MapEntry<'_>| Stream {
+        pid: entry.pid,
+        kind: entry.kind(),
+    };
     Some(Program {
         number,
         map_pid,
-        pcr_pid: Pid::new(u16::from_be_bytes([pcr_high, pcr_low])),
-        streams,
+        pcr_pid: map.pcr_pid,
+        streams: map.entries.iter().map(stream).collect(),
     })
 }
 
-fn has_descriptor(mut descriptors: &[u8], tags: &[u8]) -> bool {
-    while let &[tag, len, ref rest @ ..] = descriptors {
-        if tags.contains(&tag) {
-            return true;
+/// A map table as it stands in its section.
+#[derive(Debug)]
+pub(super) struct MapTable<'a> {
+    pub(super) pcr_pid: Pid,
+    /// The program's descriptors.
+    pub(super) info: &'a [u8],
+    pub(super) entries: Vec<MapEntry<'a>>,
+}
+
+/// A stream in a map table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MapEntry<'a> {
+    pub(super) stream_type: u8,
+    pub(super) pid: Pid,
+    pub(super) descriptors: &'a [u8],
+}
+
+impl<'a> MapTable<'a> {
+    /// Reads a section without its CRC.
+    pub(super) fn parse(section: &'a [u8]) -> Option<Self> {
+        let (_, map) = content(section, 0x02)?;
+        let (&[pcr_high, pcr_low, info_high, info_low], rest) = map.split_first_chunk()?;
+        let info_len = u16::from_be_bytes([info_high & 0x0f, info_low]);
+        let (info, mut rest) = rest.split_at_checked(info_len.into())?;
+        let mut entries = Vec::new();
+        while let Some((&[stream_type, pid_high, pid_low, len_high, len_low], after)) =
+            rest.split_first_chunk()
+        {
+            let len = u16::from_be_bytes([len_high & 0x0f, len_low]);
+            let (descriptors, after) = after.split_at_checked(len.into())?;
+            entries.push(MapEntry {
+                stream_type,
+                pid: Pid::new(u16::from_be_bytes([pid_high, pid_low])),
+                descriptors,
+            });
+            rest = after;
         }
-        descriptors = rest.get(usize::from(len)..).unwrap_or_default();
+        Some(Self {
+            pcr_pid: Pid::new(u16::from_be_bytes([pcr_high, pcr_low])),
+            info,
+            entries,
+        })
     }
-    false
+}
+
+impl<'a> MapEntry<'a> {
+    pub(super) fn kind(&self) -> StreamKind {
+        StreamKind::new(self.stream_type, self.descriptors)
+    }
+
+    /// The content of the first descriptor with one of `tags`.
+    pub(super) fn descriptor(&self, tags: &[u8]) -> Option<&'a [u8]> {
+        descriptor(self.descriptors, tags)
+    }
+}
+
+fn descriptor<'a>(mut descriptors: &'a [u8], tags: &[u8]) -> Option<&'a [u8]> {
+    while let &[tag, len, ref rest @ ..] = descriptors {
+        let (content, after) = rest.split_at_checked(len.into())?;
+        if tags.contains(&tag) {
+            return Some(content);
+        }
+        descriptors = after;
+    }
+    None
 }
 
 /// CRC-32/MPEG-2 (annex A). Over a section that ends with its own CRC it is 0. A table is read once

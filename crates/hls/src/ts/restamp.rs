@@ -111,10 +111,24 @@ impl Restamp {
     }
 }
 
-/// Writes the 90 kHz part, which starts after the adaptation field's length and flags.
-fn write_pcr(bytes: &mut [u8; PACKET_LEN], pcr: Ticks) {
+/// The 90 kHz part of a clock reference's six bytes starts after the adaptation field's length and
+/// flags.
+const PCR_AT: usize = 6;
+
+/// A packet that has nothing of `packet` but its PID and its clock reference.
+pub(super) fn clock_only(packet: &Packet<'_>) -> Option<[u8; PACKET_LEN]> {
+    packet.adaptation()?.pcr()?;
+    let [high, low] = packet.pid().get().to_be_bytes();
+    let mut bytes = [0xff; PACKET_LEN];
+    bytes[..PCR_AT].copy_from_slice(&[0x47, high, low, 0x20, 183, 0x10]);
+    bytes[PCR_AT..PCR_AT + 6].copy_from_slice(&packet.bytes()[PCR_AT..PCR_AT + 6]);
+    Some(bytes)
+}
+
+/// Writes the 90 kHz part of the clock reference that is there.
+pub(super) fn write_pcr(bytes: &mut [u8; PACKET_LEN], pcr: Ticks) {
     let high = (pcr.get() >> 1) as u32;
-    bytes[6..10].copy_from_slice(&high.to_be_bytes());
+    bytes[PCR_AT..10].copy_from_slice(&high.to_be_bytes());
     bytes[10] = bytes[10] & 0x7f | ((pcr.get() & 1) as u8) << 7;
 }
 

@@ -23,7 +23,7 @@ pub async fn ffprobe(url: &Url) -> Result<Vec<String>, Error> {
     let (log, found) = (folder.path().join("log"), folder.path().join("found"));
     let mut command = Command::new("ffprobe");
     command.args(["-v", "error", "-show_entries", "stream=codec_name"]);
-    command.args(["-of", "csv=p=0", "-o"]).arg(&found);
+    command.args(["-of", "flat", "-o"]).arg(&found);
     command.arg(url.as_str());
     let process = Process::spawn(&mut command, "ffprobe", "ffmpeg", &log)?;
     let status = wait_until(PATIENCE, "ffprobe's end", async || process.exited()).await?;
@@ -32,12 +32,12 @@ pub async fn ffprobe(url: &Url) -> Result<Vec<String>, Error> {
         return Err(process.failure());
     }
     let found = std::fs::read_to_string(&found).map_err(Error::io("reading ffprobe's answer"))?;
-    let mut codecs: Vec<String> = Vec::new();
-    for codec in found.lines().map(|line| line.trim_end_matches(',')) {
-        // Programs repeat their streams in a line of their own, and an empty line ends each.
-        if !codec.is_empty() {
-            codecs.push(codec.to_owned());
-        }
-    }
-    Ok(codecs)
+    // The same streams stand below `programs.` once more.
+    let codecs = found
+        .lines()
+        .filter(|line| line.starts_with("streams.stream."));
+    Ok(codecs
+        .filter_map(|line| line.split('"').nth(1))
+        .map(str::to_owned)
+        .collect())
 }

@@ -1,0 +1,237 @@
+//! The binary and a Chromium that plays what it serves: what the browser tests share.
+#![allow(
+    dead_code,
+    reason = "each test binary uses its part; an expectation would fail in the others"
+)]
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::wait_until;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use url::Url;
+
+/// A started `perennial`, killed when dropped. Its working directory, and so its numbers, outlive
+/// [`Gateway::restart`].
+pub(crate) struct Gateway {
+    child: Child,
+    arguments: Vec<String>,
+    address: String,
+    folder: TempDir,
+}
+
+const LISTENING: Duration = Duration::from_secs(10);
+const LOG: &str = "perennial.log";
+
+impl Gateway {
+    /// `perennial demo`.
+    pub(crate) async fn demo() -> Self {
+        Self::start(vec!["demo".into()]).await
+    }
+
+    /// `perennial live` with a channel `c1` of these sources.
+    pub(crate) async fn live(sources: &[&Url]) -> Self {
+        let mut arguments = vec!["live".into(), "-c".into(), "c1".into()];
+        for source in sources {
+            arguments.extend(["-u".into(), source.to_string()]);
+        }
+        Self::start(arguments).await
+    }
+
+    async fn start(arguments: Vec<String>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let child = spawn(&arguments, "0", folder.path());
+        let mut gateway = Self {
+            child,
+            arguments,
+            address: String::new(),
+            folder,
+        };
+        gateway.address = gateway.listening().await;
+        gateway
+    }
+
+    /// Kills it with signal 9 and starts it again on the same port.
+    pub(crate) async fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let port = self.address.rsplit(':').next().unwrap().to_owned();
+        self.child = spawn(&self.arguments, &port, self.folder.path());
+        assert_eq!(self.listening().await, self.address);
+    }
+
+    /// Waits until the log tells the address.
+    async fn listening(&mut self) -> String {
+        let waited = wait_until(LISTENING, "perennial's listening", async || {
+            let log = self.log();
+            let (_, address) = log.split_once("http://127.0.0.1:")?;
+            let digits = address.split(|c: char| !c.is_ascii_digit()).next()?;
+            Some(format!("127.0.0.1:{digits}"))
+        });
+        waited
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
+    }
+
+    /// A URL of it; `path` begins with a slash.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The playlist of `perennial live`'s channel.
+    pub(crate) fn playlist(&self) -> String {
+        self.url("/live/c1/index.m3u8")
+    }
+
+    /// What [`Play::action`] takes to change the channel's source.
+    pub(crate) fn change_stream(&self, to: &Url) -> Value {
+        serde_json::json!({"post": self.url("/change_stream/c1"), "json": {"url": to}})
+    }
+
+    /// What it said since it was started last.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default()
+    }
+}
+
+fn spawn(arguments: &[String], port: &str, folder: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_perennial"))
+        .args(arguments)
+        .args(["-p", port])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(folder.join(LOG)).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}
+
+/// What a viewer never wants to see, and a channel never causes.
+pub(crate) const SMOOTH: &str =
+    "played,no-stalls,no-fatal,no-reloads,no-http,no-console,audio_bytes>0,frames>0";
+
+/// A run of `e2e/play.mjs`, whose head says what all this means.
+pub(crate) struct Play {
+    command: tokio::process::Command,
+    actions: Vec<Value>,
+}
+
+impl Play {
+    /// Plays a page or a playlist.
+    pub(crate) fn of(url: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/play.mjs");
+        let mut command = tokio::process::Command::new("node");
+        command.arg(script).arg(url).arg("--progress");
+        Self {
+            command,
+            actions: Vec::new(),
+        }
+    }
+
+    /// A further option.
+    pub(crate) fn with(mut self, option: &str, value: impl fmt::Display) -> Self {
+        self.command.args([option, &value.to_string()]);
+        self
+    }
+
+    /// Something to do when those before it are done.
+    pub(crate) fn then(mut self, action: Value) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Something to do so many seconds after the picture moves.
+    pub(crate) fn at(self, seconds: u32, mut action: Value) -> Self {
+        action["at"] = seconds.into();
+        self.then(action)
+    }
+
+    /// Plays to the end; fails unless all of `expect` holds.
+    pub(crate) async fn run(self, expect: &str) -> Report {
+        self.start(expect).finish().await
+    }
+
+    /// Begins to play.
+    pub(crate) fn start(mut self, expect: &str) -> Playing {
+        let actions = Value::Array(self.actions).to_string();
+        let child = self
+            .command
+            .args(["--actions", &actions, "--expect", expect])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("node is installed: scripts/install.sh test");
+        Playing { child }
+    }
+}
+
+/// A browser that plays.
+pub(crate) struct Playing {
+    child: tokio::process::Child,
+}
+
+impl Playing {
+    /// Waits until every tab has its picture.
+    pub(crate) async fn has_picture(&mut self) {
+        let mut lines = BufReader::new(self.child.stderr.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().unwrap_or_default();
+        assert_eq!(line, r#"{"event":"playing","started":true}"#);
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn finish(self) -> Report {
+        let output = self.child.wait_with_output().await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report: Value = serde_json::from_str(&text).unwrap_or_else(|_| {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            panic!("node e2e/play.mjs (is e2e/node_modules there?): {errors}{text}")
+        });
+        assert!(output.status.success(), "{}\n{report:#}", report["failed"]);
+        Report(report)
+    }
+}
+
+/// What the browser saw.
+#[derive(Debug)]
+pub(crate) struct Report(pub(crate) Value);
+
+/// What is on a screen, told by its colour: one clip is blue, the other red.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Picture {
+    /// [`testkit::Clip::A`].
+    A,
+    /// [`testkit::Clip::B`].
+    B,
+}
+
+impl Report {
+    /// The last picture of each tab.
+    pub(crate) fn pictures(&self) -> Vec<Picture> {
+        let colors = self.0["colors"].as_array().expect("a color for each tab");
+        colors
+            .iter()
+            .map(|color| {
+                let [red, blue] = [0, 2].map(|at| color[at].as_u64().expect("a color"));
+                assert!(red.abs_diff(blue) > 40, "neither clip: {color}");
+                if blue > red { Picture::A } else { Picture::B }
+            })
+            .collect()
+    }
+}
