@@ -16,8 +16,6 @@ mod health;
 mod ladder;
 mod objects;
 mod session;
-#[cfg(test)]
-mod sim;
 mod slate;
 mod supervise;
 #[cfg(test)]
@@ -249,9 +247,9 @@ impl Channel {
         self.tracks.get(track)?.position()
     }
 
-    /// Whether a track lists what a player should find at first. One segment is enough to begin with;
-    /// but players that know the list from before a restart must find it again, and players of a
-    /// ladder expect its tracks to list the same.
+    /// Whether a track lists what a player should find at first: `prime_segments`, or what the source
+    /// had, or what came within a target duration. Players that know the list from before a restart
+    /// must find all of it again.
     pub fn is_primed(&self, now: Time, track: &TrackId) -> bool {
         let Some(shown) = self.tracks.get(track) else {
             return false;
@@ -263,12 +261,11 @@ impl Channel {
         let Some(feed) = feed.filter(|feed| !feed.slots.is_empty()) else {
             return true;
         };
-        let alone = matches!(self.ladder, Some(Ladder::Single)) && !feed.resumed;
         let enough = !feed.resumed && shown.timeline.listed().len() >= self.settings.prime_segments;
         let waited = shown
             .began()
             .is_some_and(|began| now - began > shown.timeline.target_duration());
-        alone || enough || waited
+        enough || waited
     }
 
     /// What the channel does.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use base::Time;
 use bytes::Bytes;
 use hls::channel::{
-    Channel as Machine, Effect, Event, Failure, FetchId, Fetched, Notice, Position, SourceDef,
-    SwitchTo, TrackId,
+    Channel as Machine, Effect, Event, Failure, FetchId, Fetched, Notice, Order, Position,
+    SourceDef, SwitchTo, TrackId,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -250,34 +250,7 @@ impl Driver {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Fetch(order) => {
-                let Some(upstream) = self.upstreams.get(order.source).cloned() else {
-                    return;
-                };
-                self.channel
-                    .counters
-                    .requests_upstream
-                    .fetch_add(1, Ordering::Relaxed);
-                let generation = order.id.generation;
-                let mut fetch = Box::pin(async move {
-                    let (result, bytes) = upstream.carry_out(&order).await;
-                    Outcome {
-                        id: order.id,
-                        result,
-                        bytes,
-                    }
-                });
-                // The runtime may start the newest task first. Polled here once, requests take their
-                // places in the host's queue in the order of the machine.
-                let begun = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                let handle = match begun {
-                    Poll::Pending => self.fetches.spawn(fetch),
-                    Poll::Ready(outcome) => self.fetches.spawn(std::future::ready(outcome)),
-                };
-                let running = self.running.entry(generation).or_default();
-                running.retain(|handle| !handle.is_finished());
-                running.push(handle);
-            }
+            Effect::Fetch(order) => self.fetch(order),
             Effect::Acquire { generation, source } => self.acquire(generation, source),
             Effect::Rest { source, wish } => {
                 let now = self.now();
@@ -319,6 +292,35 @@ impl Driver {
             }
             Effect::Notice(notice) => self.tell(notice),
         }
+    }
+
+    fn fetch(&mut self, order: Order) {
+        let Some(upstream) = self.upstreams.get(order.source).cloned() else {
+            return;
+        };
+        self.channel
+            .counters
+            .requests_upstream
+            .fetch_add(1, Ordering::Relaxed);
+        let generation = order.id.generation;
+        let mut fetch = Box::pin(async move {
+            let (result, bytes) = upstream.carry_out(&order).await;
+            Outcome {
+                id: order.id,
+                result,
+                bytes,
+            }
+        });
+        // The runtime may start the newest task first. Polled here once, requests take their
+        // places in the host's queue in the order of the machine.
+        let begun = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let handle = match begun {
+            Poll::Pending => self.fetches.spawn(fetch),
+            Poll::Ready(outcome) => self.fetches.spawn(std::future::ready(outcome)),
+        };
+        let running = self.running.entry(generation).or_default();
+        running.retain(|handle| !handle.is_finished());
+        running.push(handle);
     }
 
     /// Takes a slot of the source's account, with connections that are closed when it is given back.

@@ -7,8 +7,11 @@ use std::time::Duration;
 use browser::{Gateway, Picture, Play, SMOOTH};
 use serde_json::json;
 use testkit::gear::{Format, Live};
+use testkit::http::Client;
 use testkit::origin::Iv;
 use testkit::{Clip, Origin, Shape, Spec, wait_until};
+
+const SOON: Duration = Duration::from_secs(20);
 
 async fn origins(shape: Shape, first_number: u64) -> [Origin; 2] {
     let start = async |clip| {
@@ -18,7 +21,7 @@ async fn origins(shape: Shape, first_number: u64) -> [Origin; 2] {
             first_number,
             ..Spec::default()
         };
-        Origin::start(spec).await.unwrap()
+        Origin::start(spec).await.expect("an origin")
     };
     [start(Clip::A).await, start(Clip::B).await]
 }
@@ -69,7 +72,7 @@ async fn encrypted_segments_are_decrypted_from_the_middle_and_over_a_switch() {
 
 /// A real source that has been on air for a while: a player has to stand back three target durations.
 async fn on_air(clip: Clip, format: Format) -> Live {
-    let live = Live::start(clip, format).await.unwrap();
+    let live = Live::start(clip, format).await.expect("ffmpeg and nginx");
     let playlist = match format {
         Format::Fmp4 => "www/360p/index.m3u8",
         _ => "www/index.m3u8",
@@ -83,7 +86,7 @@ async fn on_air(clip: Clip, format: Format) -> Live {
             (text.matches("#EXTINF").count() >= 4).then_some(())
         },
     );
-    waited.await.unwrap();
+    waited.await.expect("a window of segments");
     live
 }
 
@@ -107,6 +110,14 @@ async fn fragmented_mp4_with_variants_and_a_sound_rendition_plays() {
 async fn chromium_itself_follows_a_switch() {
     let [a, b] = origins(Shape::Ts, 0).await;
     let gateway = Gateway::live(&[&a.url()]).await;
+    // It gives up on a live playlist of one segment, with which a cold channel may begin.
+    let (client, playlist) = (Client::new(SOON), gateway.playlist().parse().unwrap());
+    let warm = wait_until(SOON, "a window of segments", async || {
+        let text = client.get(&playlist).await.ok()?.body;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        (text.matches("#EXTINF").count() >= 3).then_some(())
+    });
+    warm.await.unwrap();
     let report = Play::of(&gateway.playlist())
         .with("--as", "native")
         .with("--seconds", 16)

@@ -9,7 +9,8 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::checker::Promises;
 use testkit::http::Fetched;
-use testkit::{Clip, Origin, Player, Report, Spec, Watch, free_port, wait_until};
+use testkit::origin::Iv;
+use testkit::{Clip, Origin, Player, Report, Shape, Spec, Watch, free_port, wait_until};
 use url::Url;
 
 async fn origin(clip: Clip) -> Origin {
@@ -192,6 +193,35 @@ async fn a_dead_url_does_not_take_the_picture_away() {
         (&info["state"], &info["source"]["index"]),
         (&json!("live"), &json!(0))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_may_change_how_segments_are_hidden() {
+    let clear = origin(Clip::A).await;
+    let hidden = Spec {
+        clip: Clip::B,
+        shape: Shape::Aes128(Iv::Implicit),
+        first_number: 1000,
+        ..Spec::default()
+    };
+    let hidden = Origin::start(hidden).await.expect("an origin starts");
+    let gateway = Gateway::live(&[&clear.url()]).await;
+    let player = gateway.player("/live/news/index.m3u8").await;
+    for to in [&hidden, &clear] {
+        let next = just_grown(&gateway).await;
+        let answer = change(&gateway, "news", &to.url(), &[JSON]).await;
+        assert_eq!(answer.status, 200);
+        until_number(&player, next + 3).await;
+    }
+    let playlist = gateway.playlist("/live/news/index.m3u8").await;
+    assert!(playlist.contains("#EXT-X-KEY:METHOD=NONE"), "{playlist}");
+    let report = player.stop();
+    check_clean(&report);
+    assert_eq!(report.discontinuities().len(), 2, "{report}");
+    // Only what was decrypted is what the origin says it is.
+    let of = |origin| indexes(origin, &report.segments).iter().flatten().count();
+    assert!(of(&hidden) >= 3, "{report}");
+    assert_eq!(of(&clear) + of(&hidden), report.segments.len(), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

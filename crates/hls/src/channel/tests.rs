@@ -1,9 +1,12 @@
 //! The machine against scripted sources under a clock of our own.
 
+mod sim;
+mod stories;
+
 use std::time::Duration;
 
-use super::sim::{FakeSource, Fault, Sim};
 use super::*;
+use sim::{FakeSource, Fault, Sim};
 
 fn names(source: &str, epoch: u64, range: std::ops::Range<u64>) -> Vec<String> {
     range
@@ -170,7 +173,7 @@ fn numbers_go_on_after_a_restart_of_ours() {
         &sources,
         first.now + seconds(3),
         first.position(),
-        super::sim::settings(7),
+        sim::settings(7),
     );
     second.run(seconds(20));
     let numbered = |sim: &Sim| sim.published.clone();
@@ -198,7 +201,7 @@ fn after_a_long_stop_numbers_go_on_behind_a_discontinuity() {
         &sources,
         first.now + seconds(300),
         first.position(),
-        super::sim::settings(7),
+        sim::settings(7),
     );
     second.run(seconds(4));
     assert_eq!(second.published.first_key_value().unwrap().0, &next);

@@ -188,17 +188,8 @@ impl Track {
         let segment = slot.segment;
         let container = inspection.map_or_else(|| self.container_of(&segment), |i| i.container);
         let pieces = self.pieces(&segment, body.as_ref(), container)?;
-        let place = match feed.placed {
-            true => Place::Follow,
-            false => self.place(
-                now,
-                feed,
-                session.generation,
-                session.offset,
-                &segment,
-                pieces.len() > 1,
-            ),
-        };
+        let cut = pieces.len() > 1;
+        let place = self.place(now, feed, session.generation, session.offset, &segment, cut);
         match place {
             Place::Skip => return Ok(()),
             Place::Fresh => (self.began, self.lasts_until) = (None, None),
@@ -209,7 +200,7 @@ impl Track {
         let discontinuity =
             joins && (other_source || segment.discontinuity || slot.joint.is_break());
         feed.placed = true;
-        let feed_is_independent = feed.independent;
+        let independent = feed.independent;
         self.timeline
             .set_header(feed.header.clone(), &feed.date_ranges);
         for object in keys.iter().flatten() {
@@ -228,7 +219,7 @@ impl Track {
             tags: segment.tags.clone(),
             container,
             bytes: 0,
-            independent: feed_is_independent,
+            independent,
         };
         self.push_pieces(now, whole, pieces, out);
         self.generation = session.generation;
@@ -251,6 +242,9 @@ impl Track {
         segment: &Segment,
         cut: bool,
     ) -> Place {
+        if feed.placed {
+            return Place::Follow;
+        }
         let empty = self.timeline.listed().len() == 0;
         if let Some(position) = self.position.as_ref().filter(|_| feed.resumed && empty) {
             // What is cut into several segments has no number of its own.
@@ -262,11 +256,14 @@ impl Track {
                 };
             }
             let newest = position.next_msn.saturating_sub(1);
-            let ours = shift(segment.msn, difference(newest, position.source_msn));
-            // Nothing is listed again that players saw leave, or that lies before a discontinuity.
-            if ours < position.head_msn.max(position.discontinuity_msn) {
+            let delta = difference(newest, position.source_msn);
+            // Nothing is listed again that players saw leave, that lies before a discontinuity, or before
+            // the channel's first segment, which would have a number below 0.
+            let first = position.head_msn.max(position.discontinuity_msn);
+            let ours = segment.msn.checked_add_signed(delta);
+            let Some(ours) = ours.filter(|ours| *ours >= first) else {
                 return Place::Skip;
-            }
+            };
             self.timeline.begin_at(ours);
             return Place::Fresh;
         }

@@ -1,7 +1,9 @@
 //! The binary and a Chromium that plays what it serves: what the browser tests share.
 #![allow(
     dead_code,
-    reason = "each test binary uses its part; an expectation would fail in the others"
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests, of which each binary uses a part"
 )]
 
 use std::fmt;

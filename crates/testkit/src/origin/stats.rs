@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Paths and segments that are counted one by one; further ones only in the sums.
+/// Paths, segments and gaps that are counted one by one; further ones only in the sums.
 const COUNTED_MAX: usize = 100_000;
 
 /// Counters since the start, or since [`super::Origin::reset_stats`].
@@ -42,6 +42,8 @@ pub struct Stats {
     pub running_max: u64,
     /// The least time between the beginnings of two requests.
     pub gap_min: Option<Duration>,
+    /// All of these times, in their order.
+    pub gaps: Vec<Duration>,
     last_request: Option<Instant>,
 }
 
@@ -113,6 +115,9 @@ impl Counters {
         if let Some(last) = stats.last_request.replace(now) {
             let gap = now - last;
             stats.gap_min = Some(stats.gap_min.map_or(gap, |least| least.min(gap)));
+            if stats.gaps.len() < COUNTED_MAX {
+                stats.gaps.push(gap);
+            }
         }
         stats.requests += 1;
         stats.running += 1;
