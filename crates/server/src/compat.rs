@@ -77,8 +77,9 @@ pub(crate) async fn change_stream(
     Json(json!({ "message": message, "channel": channel, "url": url.as_str() })).into_response()
 }
 
-/// The `url` of a body, if it is JSON and the URL http or https.
-pub(crate) fn url_of(body: &[u8]) -> Option<Url> {
+/// The `url` of a `POST /change_stream` body, if it is JSON and the URL is http or https and names a
+/// host.
+pub fn url_of(body: &[u8]) -> Option<Url> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let url = Url::parse(value.get("url")?.as_str()?.trim()).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.host().is_some()).then_some(url)

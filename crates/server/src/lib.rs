@@ -24,6 +24,7 @@ mod tls;
 mod watch;
 
 pub use auth::{Foreign, is_of_this_machine};
+pub use compat::url_of;
 pub use error::Problem;
 pub use listener::{Listener, ServeError};
 pub use openapi::document as openapi;
