@@ -3,4 +3,5 @@
 //!
 //! This crate is pure. It takes bytes and returns values: no tokio, no sockets, no files, no clock.
 
+pub mod nntp;
 pub mod yenc;
