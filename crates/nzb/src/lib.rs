@@ -3,6 +3,7 @@
 //!
 //! This crate is pure. It takes bytes and returns values: no tokio, no sockets, no files, no clock.
 
+pub mod archive;
 pub mod document;
 pub mod nntp;
 pub mod yenc;
