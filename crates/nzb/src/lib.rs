@@ -5,5 +5,6 @@
 
 pub mod archive;
 pub mod document;
+pub mod layout;
 pub mod nntp;
 pub mod yenc;

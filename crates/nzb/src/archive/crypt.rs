@@ -43,14 +43,14 @@ enum Key {
 }
 
 impl Cipher {
-    pub(super) fn aes128(key: [u8; 16], iv: [u8; 16]) -> Self {
+    pub(crate) fn aes128(key: [u8; 16], iv: [u8; 16]) -> Self {
         Self {
             key: Key::Aes128(key),
             iv,
         }
     }
 
-    pub(super) fn aes256(key: [u8; 32], iv: [u8; 16]) -> Self {
+    pub(crate) fn aes256(key: [u8; 32], iv: [u8; 16]) -> Self {
         Self {
             key: Key::Aes256(key),
             iv,

@@ -53,10 +53,15 @@ impl Member {
         }
     }
 
+    /// Bytes that the extents cover.
+    pub fn covered(&self) -> u64 {
+        let lens = self.extents.iter().map(|extent| extent.len);
+        lens.fold(0, u64::saturating_add)
+    }
+
     /// Whether the extents cover the whole file.
     pub fn is_mapped(&self) -> bool {
-        let covered: u64 = self.extents.iter().map(|extent| extent.len).sum();
-        self.stored_size() == Some(covered)
+        self.stored_size() == Some(self.covered())
     }
 }
 

@@ -9,6 +9,9 @@ use super::kernel::{Run, State, Stop};
 /// Bytes that one article may decode to. Posters use 384 KB to 3 MB, servers refuse above some 8 MB.
 pub const PART_BYTES_MAX: u64 = 16 << 20;
 
+/// Bytes that a file may have: far more than any post, and so few that sums of sizes fit `u64`.
+pub const FILE_BYTES_MAX: u64 = 1 << 48;
+
 /// Bytes of text before `=ybegin`: posters put a comment or a second header block there.
 const PREAMBLE_BYTES_MAX: usize = 64 << 10;
 

@@ -1,6 +1,6 @@
 //! The control lines: `=ybegin`, `=ypart`, `=yend`.
 
-use super::PART_BYTES_MAX;
+use super::{FILE_BYTES_MAX, PART_BYTES_MAX};
 
 /// What an article says about the bytes that it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,8 @@ pub enum BadHeader {
     /// A control line longer than any can be.
     #[error("control line longer than {0} bytes")]
     TooLong(usize),
-    /// `=ypart` names no bytes of the file, or more than an article may hold.
+    /// `=ypart` names no bytes of the file, or more than an article may hold, or the file is larger
+    /// than any.
     #[error("part of bytes {begin} to {end} in a file of {size}")]
     Span {
         /// Offset of the first byte.
@@ -116,7 +117,10 @@ impl Begin {
 
     fn span(self, begin: u64, end: u64) -> Result<Part, BadHeader> {
         let len = end.checked_sub(begin);
-        if end > self.size || len.is_none_or(|len| len > PART_BYTES_MAX) {
+        if self.size > FILE_BYTES_MAX
+            || end > self.size
+            || len.is_none_or(|len| len > PART_BYTES_MAX)
+        {
             return Err(BadHeader::Span {
                 begin,
                 end,

@@ -9,7 +9,7 @@ mod header;
 mod kernel;
 mod simd;
 
-pub use decode::{Decoder, Fault, PART_BYTES_MAX, Progress};
+pub use decode::{Decoder, FILE_BYTES_MAX, Fault, PART_BYTES_MAX, Progress};
 pub use encode::encode;
 pub use header::{BadHeader, Part};
 pub use kernel::Kernel;

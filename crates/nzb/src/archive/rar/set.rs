@@ -214,29 +214,26 @@ impl Join {
         let Some(mut open) = self.open.take() else {
             return false;
         };
-        let covered: u64 = open.member.extents.iter().map(|extent| extent.len).sum();
         let missing = open
             .member
             .stored_size()
             .unwrap_or(0)
-            .saturating_sub(covered);
+            .saturating_sub(open.member.covered());
         let can_infer = open.is_sized && open.member.method == Method::Stored;
         if !can_infer || missing == 0 {
             self.open = Some(open);
             return false;
         }
         let growth = template.growth(index, open.version);
-        let (offset, len) = (
-            template.offset + growth,
-            template.len.saturating_sub(growth),
-        );
+        let offset = template.offset.saturating_add(growth);
+        let len = template.len.saturating_sub(growth);
         let extent = Extent {
             volume: index,
             offset,
             len: len.min(missing),
             certainty: Certainty::Provisional,
         };
-        let fits = size.is_none_or(|size| offset + extent.len <= size);
+        let fits = size.is_none_or(|size| offset.saturating_add(extent.len) <= size);
         if len == 0 || !fits {
             self.open = Some(open);
             return false;
