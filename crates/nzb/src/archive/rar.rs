@@ -70,6 +70,8 @@ struct Main {
     number: Option<u64>,
     /// RAR4: the headers behind this one are encrypted.
     seals_the_rest: bool,
+    /// RAR5 with encrypted headers: bytes of padding, by which this one may grow for nothing.
+    padding: Option<u64>,
 }
 
 /// How the rest of the headers is encrypted.

@@ -1,7 +1,7 @@
 //! Files out of the volumes of a set.
 
 use super::{Entry, Version, Volume};
-use crate::archive::{Certainty, Error, Extent, Member, Method};
+use crate::archive::{BLOCK_BYTES, Certainty, Error, Extent, Member, Method};
 
 /// Files of one set.
 const MEMBERS_MAX: usize = 20_000;
@@ -105,6 +105,8 @@ struct Template {
     offset: u64,
     len: u64,
     number: Option<u64>,
+    /// Of its main header, if headers are encrypted.
+    padding: Option<u64>,
 }
 
 struct Join {
@@ -141,6 +143,7 @@ impl Join {
                     offset: entry.offset,
                     len: entry.len,
                     number: volume.number(),
+                    padding: volume.main.padding,
                 });
             }
         }
@@ -250,9 +253,9 @@ impl Join {
 }
 
 impl Template {
-    /// Bytes that the header of volume `index` is longer than the template's: RAR5 writes the
-    /// volume's number into it, in one byte up to 127 and in two from there on. Where headers are
-    /// encrypted their padding may hide it; the header itself will tell.
+    /// Bytes that the headers of volume `index` are longer than the template's: RAR5 writes the
+    /// volume's number into one, in one byte up to 127 and in two from there on. Encrypted headers
+    /// are whole blocks: the byte goes into their padding, or takes a block.
     fn growth(&self, index: usize, version: Version) -> u64 {
         let Some(number) = self.number.filter(|_| version == Version::V5) else {
             return 0;
@@ -261,7 +264,11 @@ impl Template {
         let other = number
             .saturating_add(index as u64)
             .saturating_sub(self.index as u64);
-        bytes(other).saturating_sub(bytes(number))
+        let growth = bytes(other).saturating_sub(bytes(number));
+        match self.padding {
+            None => growth,
+            Some(padding) => growth.saturating_sub(padding).next_multiple_of(BLOCK_BYTES),
+        }
     }
 }
 

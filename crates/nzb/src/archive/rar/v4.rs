@@ -110,6 +110,7 @@ fn parse(header: &[u8], data_at: u64, keys: &mut Keys) -> Result<Result<Header, 
             is_first: (flags & 0x0100 != 0).then_some(true),
             number: None,
             seals_the_rest: flags & 0x80 != 0,
+            padding: None,
         }),
         FILE | SERVICE => {
             let (len, entry) = file(&mut fields, flags, data_at, keys)?;

@@ -33,18 +33,24 @@ pub(super) fn header(
     seal: &HeaderSeal,
     keys: &mut Keys,
 ) -> Result<Header, Halt> {
-    let (header, data_at) = match seal {
+    let (fields, data_at, padding) = match seal {
         HeaderSeal::V5(key) => open(bytes, at, key)?,
         _ => clear(bytes, at)?,
     };
-    parse(&header, data_at, keys).map_err(|stop| match stop {
-        Stop::Short => corrupt("header shorter than its fields", at).into(),
-        Stop::Error(error) => error.into(),
-    })
+    let mut header = parse(&fields, data_at, keys).map_err(|stop| match stop {
+        Stop::Short => corrupt("header shorter than its fields", at),
+        Stop::Error(error) => error,
+    })?;
+    if let Content::Main(main) = &mut header.content {
+        main.padding = padding;
+    }
+    Ok(header)
 }
 
-/// The header at `at` from its type on, and where its data begins.
-fn clear(bytes: &(impl Bytes + ?Sized), at: u64) -> Result<(Vec<u8>, u64), Halt> {
+/// A header from its type on, where its data begins, and its padding.
+type Opened = (Vec<u8>, u64, Option<u64>);
+
+fn clear(bytes: &(impl Bytes + ?Sized), at: u64) -> Result<Opened, Halt> {
     // The shortest header, that of the end, has as many bytes as this front.
     let front = take(bytes, FORMAT, at, FRONT_BYTES)?;
     let (start, len) = sized(&front, at)?;
@@ -53,11 +59,11 @@ fn clear(bytes: &(impl Bytes + ?Sized), at: u64) -> Result<(Vec<u8>, u64), Halt>
         return Err(corrupt("wrong checksum of a header", at).into());
     }
     let data_at = at + header.len() as u64;
-    Ok((header[start..].to_vec(), data_at))
+    Ok((header[start..].to_vec(), data_at, None))
 }
 
-/// The same of an encrypted header: a vector, then whole blocks.
-fn open(bytes: &(impl Bytes + ?Sized), at: u64, key: &[u8; 32]) -> Result<(Vec<u8>, u64), Halt> {
+/// An encrypted header: a vector, then whole blocks.
+fn open(bytes: &(impl Bytes + ?Sized), at: u64, key: &[u8; 32]) -> Result<Opened, Halt> {
     let front = take(bytes, FORMAT, at, 32)?;
     let (iv, block) = front.split_at(16);
     let cipher = Cipher::aes256(*key, iv.try_into().expect("split at 16"));
@@ -78,7 +84,8 @@ fn open(bytes: &(impl Bytes + ?Sized), at: u64, key: &[u8; 32]) -> Result<(Vec<u
         return Err(Error::WrongPassword(FORMAT).into());
     }
     header.drain(..start);
-    Ok((header, at + 16 + padded as u64))
+    let padding = padded - (start + len);
+    Ok((header, at + 16 + padded as u64, Some(padding as u64)))
 }
 
 /// Where the header's type stands, and how many bytes there are from there on.
@@ -181,6 +188,7 @@ fn main(fields: &mut Fields<'_>) -> Result<Main, Short> {
         is_first: Some(number == 0),
         number: Some(number),
         seals_the_rest: false,
+        padding: None,
     })
 }
 

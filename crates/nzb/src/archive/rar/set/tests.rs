@@ -32,6 +32,7 @@ fn volume(number: u64, entries: Vec<Entry>) -> Volume {
             is_first: Some(number == 0),
             number: Some(number),
             seals_the_rest: false,
+            padding: None,
         },
         entries,
         end: None,
@@ -108,6 +109,14 @@ fn the_number_makes_headers_longer() {
     assert_eq!(extents[127], (127, 100, 1001, false));
     assert_eq!(extents[128], (128, 101, 1000, false));
     assert!(got.files[0].is_mapped());
+    // In encrypted headers the byte goes into the padding, or takes a block.
+    for (padding, growth) in [(1, 0), (0, 16)] {
+        let padded =
+            |volume: &mut Option<Volume>| volume.as_mut().unwrap().main.padding = Some(padding);
+        set[..2].iter_mut().for_each(padded);
+        let got = join(&set).unwrap();
+        assert_eq!(got.files[0].extents[128].offset, 100 + growth);
+    }
 }
 
 #[test]
