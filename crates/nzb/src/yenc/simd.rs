@@ -156,10 +156,16 @@ unsafe fn decode_blocks<B: Block>(
         let lines = line_ends << 1 | line;
         let dots = lines & equal(b'.');
         let controls = lines & equals;
+        // A line that begins with `=` is rare enough for a branch to cost less than the comparison.
+        let control_lines = if controls == 0 {
+            0
+        } else {
+            controls << 1 & equal(b'y')
+        };
         // `==`; a dot before CR or `=`, or one whose next byte is not here; `=y`, or the same.
         let undecided = (equals & escaped)
             | ((dots << 1) & (crs | equals))
-            | ((controls << 1) & equal(b'y'))
+            | control_lines
             | ((dots | controls) >> 63);
         if undecided != 0 {
             break;

@@ -149,7 +149,7 @@ fn every_kernel_equals_the_plain_one_over_noise() {
     }
 }
 
-/// Every sequence of up to four bytes that mean something, at every place of a block, from every
+/// Every sequence of five bytes that mean something, at every place of a block, from every
 /// state: all that a mask or a carry could get wrong.
 #[test]
 fn every_short_sequence_at_every_place_of_a_block() {
