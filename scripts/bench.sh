@@ -8,7 +8,7 @@ document=docs/BENCHMARKS.md
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 
-cargo bench --locked -p perennial -p hls --no-run
+cargo bench --locked -p perennial -p hls --bench serving --bench playlist --no-run
 {
     echo
     cargo bench --locked --quiet -p perennial --bench serving

@@ -11,6 +11,7 @@ use toml::Table;
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("hls", &["base"]),
+    ("nzb", &["base"]),
     ("fetch", &["base", "hls"]),
     ("store", &["base", "hls"]),
     ("live", &["base", "fetch", "hls", "store"]),
@@ -26,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const FAKES: &str = "testkit";
 
 /// Crates that take bytes and `now` and return values, and what they must not reach for.
-const PURE: &[&str] = &["base", "hls"];
+const PURE: &[&str] = &["base", "hls", "nzb"];
 const IMPURE_CRATES: &[&str] = &["axum", "hyper", "mio", "reqwest", "sqlx", "tokio"];
 const IMPURE_CALLS: &[&str] = &["std::fs", "std::net", "Instant::now", "SystemTime::now"];
 

@@ -63,10 +63,12 @@ fn machine() -> anyhow::Result<String> {
         .map(|model| model.trim_start_matches([' ', '\t', ':']))
         .collect();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default();
     let date = first_line("date", &["+%-d %B %Y"])?;
     let nginx = first_line("/usr/sbin/nginx", &["-v"])?;
     Ok(format!(
-        "{date}; {} × {}, Linux {}; {}",
+        "{date}; {} × {}, Linux {}; {}; load average {load} before the start",
         models.len(),
         models.first().unwrap_or(&"unknown CPU"),
         kernel.trim(),
