@@ -192,6 +192,38 @@ fn numbers_go_on_after_a_restart_of_ours() {
 }
 
 #[test]
+fn another_source_does_not_take_numbers_that_players_know() {
+    let sources = [
+        FakeSource::new("a"),
+        FakeSource {
+            phase_ms: 700,
+            ..FakeSource::new("b")
+        },
+    ];
+    let mut first = Sim::new(&sources);
+    first.run(seconds(20));
+    let mut second = Sim::with(
+        &sources,
+        first.now + seconds(1),
+        first.position(),
+        sim::settings(7),
+    );
+    // The old window is being listed again when its source dies.
+    second.run(Duration::from_millis(150));
+    assert!(!second.published.is_empty());
+    second.sources[0].fault = Fault::Refused;
+    second.run(seconds(20));
+    for (msn, name) in &second.published {
+        let known = first.published.get(msn);
+        assert!(
+            known.is_none_or(|known| known == name),
+            "number {msn} was {known:?} and is {name}"
+        );
+    }
+    assert!(second.published.values().any(|name| name.starts_with("b-")));
+}
+
+#[test]
 fn after_a_long_stop_numbers_go_on_behind_a_discontinuity() {
     let sources = [FakeSource::new("a")];
     let mut first = Sim::new(&sources);

@@ -24,6 +24,8 @@ pub(super) struct Track {
     generation: u64,
     /// Players may have seen segments before those that the timeline knows.
     has_past: bool,
+    /// The number after the last that players got before a restart of ours.
+    past_end: u64,
     /// When the list began, and until when a player that began with it has something to play.
     began: Option<Time>,
     lasts_until: Option<Time>,
@@ -71,6 +73,7 @@ impl Track {
             timeline,
             generation: 0,
             has_past: position.is_some(),
+            past_end: position.as_ref().map_or(0, |position| position.next_msn),
             began: None,
             lasts_until: None,
             position,
@@ -101,6 +104,9 @@ impl Track {
         duration: Duration,
         out: &mut Vec<Effect>,
     ) {
+        if self.generation != generation {
+            self.leave_the_past(now);
+        }
         let map = self.map_for(None, Container::Ts, Some(&body), out);
         let draft = Draft {
             discontinuity: self.has_past && self.generation != generation,
@@ -197,6 +203,9 @@ impl Track {
         }
         let joins = self.has_past && place == Place::Follow;
         let other_source = self.generation != session.generation;
+        if joins && (other_source || slot.joint.is_break()) {
+            self.leave_the_past(now);
+        }
         let discontinuity =
             joins && (other_source || segment.discontinuity || slot.joint.is_break());
         feed.placed = true;
@@ -230,6 +239,14 @@ impl Track {
         });
         self.note_position(source, segment.msn, file_name(&segment.uri));
         Ok(())
+    }
+
+    /// A list that is being built up again after a restart holds numbers that players know. What comes
+    /// from elsewhere must not take the numbers of what is still missing of it.
+    fn leave_the_past(&mut self, now: Time) {
+        if self.timeline.next_msn() < self.past_end {
+            self.timeline.jump(now, self.past_end, self.timeline.dsn());
+        }
     }
 
     /// Finds the number for the first segment of a feed.
