@@ -20,7 +20,7 @@ test: ## installs what is missing, then checks everything; CI runs this
 
 bench: ## our numbers beside their yardsticks, from one run
 	scripts/install.sh bench
-	cargo bench --workspace --bench '*' $(ARGS)
+	scripts/bench.sh $(ARGS)
 
 lint: ## formatting, Clippy, licences and bans
 	scripts/install.sh lint

@@ -98,8 +98,8 @@ impl Gateway {
         } = self;
         let end = settings.stop.clone();
         let app = App::new(live.clone(), store.clone(), settings);
-        let router = server::router(app).merge(extra);
-        let serving = tokio::spawn(listener.serve(router, end.clone()));
+        let router = server::router(app.clone()).merge(extra);
+        let serving = tokio::spawn(listener.serve(app, router, end.clone()));
         let keys = tokio::spawn(follow_keys(store.clone()));
         stop.await;
         tracing::info!("stopping: running responses get ten seconds");

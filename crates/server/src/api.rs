@@ -1,6 +1,7 @@
 //! `/api/v1`: channels, viewers, reload. Everything here needs an API key.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -16,7 +17,6 @@ use crate::auth::Admin;
 use crate::body::Document;
 use crate::error::Problem;
 use crate::state::{App, Reloaded};
-use crate::watch::find;
 
 /// A channel and how it does.
 #[derive(Debug, Serialize, ToSchema)]
@@ -322,6 +322,10 @@ pub(crate) async fn reload(
         Reloaded::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
     };
     Ok((status, Json(reloaded)))
+}
+
+fn find(app: &App, id: &str) -> Result<Arc<Channel>, Problem> {
+    app.live.channel(id).ok_or_else(|| Problem::no_channel(id))
 }
 
 fn info(app: &App, channel: &Channel) -> ChannelInfo {

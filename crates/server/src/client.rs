@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use axum::extract::FromRequestParts;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use live::ViewerKey;
 
@@ -24,8 +24,6 @@ pub(crate) struct Peer {
 pub(crate) struct Requester {
     /// For counting viewers.
     pub(crate) key: ViewerKey,
-    /// HEAD: nothing of the body is sent.
-    pub(crate) head: bool,
 }
 
 /// `http://host:port` as the requester reaches us.
@@ -40,28 +38,25 @@ const SESSION_MAX: usize = 64;
 const USER_AGENT_MAX: usize = 200;
 const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-impl FromRequestParts<App> for Requester {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+impl Requester {
+    pub(crate) fn new(headers: &HeaderMap, peer: Peer, app: &App) -> Self {
         let trusted = &app.settings.trusted_proxies;
-        let address = peer(parts).address.ip().to_canonical();
-        let chain = text(&parts.headers, &FORWARDED_FOR).filter(|_| is_trusted(trusted, &address));
+        let address = peer.address.ip().to_canonical();
+        let chain = text(headers, &FORWARDED_FOR).filter(|_| is_trusted(trusted, &address));
         let address = chain
             .and_then(|chain| forwarded(chain, trusted))
             .unwrap_or(address);
-        let session = text(&parts.headers, &PLAYBACK_SESSION);
+        let session = text(headers, &PLAYBACK_SESSION);
         let session = session.map(|session| session.chars().take(SESSION_MAX).collect());
-        let user_agent = text(&parts.headers, &USER_AGENT).unwrap_or("");
+        let user_agent = text(headers, &USER_AGENT).unwrap_or("");
         let user_agent = user_agent.chars().take(USER_AGENT_MAX).collect();
-        Ok(Self {
+        Self {
             key: ViewerKey {
                 address,
                 user_agent,
                 session,
             },
-            head: parts.method == Method::HEAD,
-        })
+        }
     }
 }
 

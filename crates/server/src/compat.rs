@@ -1,5 +1,5 @@
-//! The routes of Dispatcharr's first HLS proxy, to the letter: `/stream/{channel}`, its segments, and
-//! `POST /change_stream/{channel}`. Their errors keep the shapes that its clients read.
+//! `POST /change_stream/{channel}` of Dispatcharr's first HLS proxy, to the letter: errors keep the shapes
+//! that its clients read. Its `/stream` paths are in [`crate::players`].
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -11,46 +11,8 @@ use url::Url;
 
 use crate::auth::{has_key, is_of_this_machine};
 use crate::body::Whole;
-use crate::client::Requester;
 use crate::error::Problem;
-use crate::media::{self, Wants};
 use crate::state::{Access, App};
-use crate::watch::{admit, count, find, media_file};
-
-/// `GET /stream/{channel}`: the playlist of one track.
-pub(crate) async fn playlist(
-    State(app): State<App>,
-    Path(channel): Path<String>,
-    requester: Requester,
-    wants: Wants,
-) -> Result<Response, Problem> {
-    let channel = find(&app, &channel)?;
-    admit(&app, &channel, &requester)?;
-    let playlist = channel.compatible().await?;
-    Ok(count(
-        &app,
-        &channel,
-        &requester,
-        media::playlist(&playlist, &wants),
-    ))
-}
-
-/// `GET /stream/{channel}/segments/{file}`.
-pub(crate) async fn segment(
-    State(app): State<App>,
-    Path((channel, file)): Path<(String, String)>,
-    requester: Requester,
-    wants: Wants,
-) -> Result<Response, Problem> {
-    let channel = find(&app, &channel)?;
-    let track = channel
-        .compatible_track()
-        .ok_or_else(|| Problem::not_found("the channel is not running"))?;
-    let (body, mime) = media_file(&channel, &track, &file)?;
-    admit(&app, &channel, &requester)?;
-    let response = media::immutable(&body, mime, &wants);
-    Ok(count(&app, &channel, &requester, response))
-}
 
 /// `POST /change_stream/{channel}` `{"url":"…"}`.
 pub(crate) async fn change_stream(

@@ -17,6 +17,8 @@ use tower::ServiceExt;
 
 use crate::client::Peer;
 use crate::patient::{Patient, STALL_MAX};
+use crate::players;
+use crate::state::App;
 use crate::tls::{LOOK, Tls};
 
 /// A bound socket.
@@ -67,8 +69,8 @@ impl Listener {
             .expect("a bound socket has an address")
     }
 
-    /// Serves until `stop`; then lets running responses finish, for ten seconds at most.
-    pub async fn serve(self, router: Router, stop: CancellationToken) {
+    /// Serves players from `app` and all else from `router` until `stop`; then lets running responses finish, for ten seconds at most.
+    pub async fn serve(self, app: App, router: Router, stop: CancellationToken) {
         let Self { socket, tls } = self;
         let connections = TaskTracker::new();
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -97,6 +99,7 @@ impl Listener {
             let connection = Connection {
                 address,
                 tls: tls.clone(),
+                app: app.clone(),
                 router: router.clone(),
                 stop: stop.clone(),
             };
@@ -120,6 +123,7 @@ impl Listener {
 struct Connection {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
+    app: App,
     router: Router,
     stop: CancellationToken,
 }
@@ -147,10 +151,18 @@ impl Connection {
             address: self.address,
             tls,
         };
-        let router = self.router.clone();
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer);
-            router.clone().oneshot(request)
+        let (app, router) = (self.app.clone(), self.router.clone());
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let (app, router) = (app.clone(), router.clone());
+            async move {
+                let (parts, body) = request.into_parts();
+                if let Some(response) = players::answer(&app, &parts, peer).await {
+                    return Ok(response);
+                }
+                let mut request = hyper::Request::from_parts(parts, body);
+                request.extensions_mut().insert(peer);
+                router.oneshot(request).await
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -1,9 +1,6 @@
 //! Bodies as players want them: encodings, ETags, ranges, cache lifetimes.
 
-use std::convert::Infallible;
-
 use axum::body::Body;
-use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use base::RangeSet;
 use bytes::Bytes;
@@ -11,7 +8,6 @@ use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE,
     ETAG, IF_NONE_MATCH, RANGE, VARY,
 };
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use live::Rendered;
 
@@ -27,16 +23,13 @@ pub(crate) struct Wants {
     range: Option<HeaderValue>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Wants {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let headers = &parts.headers;
-        Ok(Self {
+impl Wants {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self {
             gzip: accepts_gzip(headers),
             if_none_match: headers.get(IF_NONE_MATCH).cloned(),
             range: headers.get(RANGE).cloned(),
-        })
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use http::header::{
 };
 use rust_embed::RustEmbed;
 
-use crate::watch::nothing;
+use crate::router::nothing;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]

@@ -1,0 +1,226 @@
+//! What players ask for: playlists, segments, keys and initialisation sections below `/live` and, for
+//! clients of Dispatcharr's first HLS proxy, below `/stream`.
+//!
+//! Thousands of viewers ask for these every second, so their paths are matched by hand before the
+//! router, which has all others: a match, a look into a snapshot, a response.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use base::ErrorKind;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, StatusCode, header};
+use http_body::Body as _;
+use live::{Channel, Rendered, Unavailable};
+
+use crate::client::{Peer, Requester};
+use crate::cors;
+use crate::error::Problem;
+use crate::media::{self, Wants};
+use crate::state::App;
+
+/// A path of players, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asked<'a> {
+    channel: &'a str,
+    what: What<'a>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What<'a> {
+    /// `/live/{channel}/index.m3u8`: the multivariant playlist, or that of the only track.
+    Index,
+    /// `/live/{channel}/{file}`: what the multivariant playlist refers to beside its tracks.
+    Extra(&'a str),
+    /// `/live/{channel}/{track}/{file}`.
+    OfTrack { track: &'a str, file: &'a str },
+    /// `/stream/{channel}`: the playlist of one track.
+    Compatible,
+    /// `/stream/{channel}/segments/{file}`.
+    CompatibleFile(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/')?.split('/');
+        let (face, channel) = (segments.next()?, segments.next()?);
+        let rest = (segments.next(), segments.next(), segments.next());
+        let what = match (face, rest) {
+            ("live", (Some("index.m3u8"), None, None)) => What::Index,
+            ("live", (Some(file), None, None)) => What::Extra(file),
+            ("live", (Some(track), Some(file), None)) => What::OfTrack { track, file },
+            ("stream", (None, None, None)) => What::Compatible,
+            ("stream", (Some("segments"), Some(file), None)) => What::CompatibleFile(file),
+            _ => return None,
+        };
+        (!channel.is_empty()).then_some(Self { channel, what })
+    }
+}
+
+/// Answers a request for one of these paths; `None` leaves it to the router.
+pub(crate) async fn answer(app: &App, request: &Parts, peer: Peer) -> Option<Response> {
+    let asked = Asked::parse(request.uri.path())?;
+    let mut response = match request.method {
+        Method::GET | Method::HEAD => serve(app, asked, request, peer)
+            .await
+            .unwrap_or_else(Problem::into_response),
+        Method::OPTIONS => cors::preflight().await,
+        _ => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            [(header::ALLOW, "GET,HEAD,OPTIONS")],
+        )
+            .into_response(),
+    };
+    cors::mark(&mut response);
+    app.metrics.requests.count(response.status());
+    Some(response)
+}
+
+async fn serve(
+    app: &App,
+    asked: Asked<'_>,
+    request: &Parts,
+    peer: Peer,
+) -> Result<Response, Problem> {
+    let channel = app
+        .live
+        .channel(asked.channel)
+        .ok_or_else(|| Problem::no_channel(asked.channel))?;
+    let wants = Wants::of(&request.headers);
+    let requester = Requester::new(&request.headers, peer, app);
+    admit(app, &channel, &requester)?;
+    let response = match asked.what {
+        What::Index => playlist(channel.index().await, &wants)?,
+        What::OfTrack {
+            track,
+            file: "index.m3u8",
+        } => playlist(channel.playlist(track).await, &wants)?,
+        What::Compatible => playlist(channel.compatible().await, &wants)?,
+        What::OfTrack { track, file } => file_of(&channel, track, file, &wants)?,
+        What::CompatibleFile(file) => {
+            let track = channel.compatible_track();
+            let track = track.ok_or_else(|| Problem::not_found("the channel is not running"))?;
+            file_of(&channel, &track, file, &wants)?
+        }
+        What::Extra(file) => media::immutable(
+            &extra(&channel, file).await?,
+            "application/octet-stream",
+            &wants,
+        ),
+    };
+    let head = request.method == Method::HEAD;
+    let length = response
+        .body()
+        .size_hint()
+        .exact()
+        .filter(|_| !head)
+        .unwrap_or(0);
+    channel.count_out(length);
+    channel
+        .viewers
+        .seen(&requester.key, app.live.clock().now(), length);
+    Ok(response)
+}
+
+fn playlist(found: Result<Arc<Rendered>, Unavailable>, wants: &Wants) -> Result<Response, Problem> {
+    Ok(media::playlist(&*found?, wants))
+}
+
+/// A segment or an object of a track by its file name.
+fn file_of(channel: &Channel, track: &str, file: &str, wants: &Wants) -> Result<Response, Problem> {
+    let gone = || Problem::not_found("no such file, or not any more");
+    let (stem, ending) = file.rsplit_once('.').ok_or_else(gone)?;
+    if let Ok(msn) = stem.parse::<u64>() {
+        let segment = channel.segment(track, msn);
+        let segment = segment
+            .filter(|segment| segment.container.extension() == ending)
+            .ok_or_else(gone)?;
+        return Ok(media::immutable(
+            &segment.body,
+            segment.container.mime(),
+            wants,
+        ));
+    }
+    let mime = match ending {
+        "mp4" => "video/mp4",
+        "ts" => "video/MP2T",
+        "bin" => "application/octet-stream",
+        _ => return Err(gone()),
+    };
+    let body = channel.object(track, file).ok_or_else(gone)?;
+    Ok(media::immutable(&body, mime, wants))
+}
+
+async fn extra(channel: &Channel, file: &str) -> Result<Bytes, Problem> {
+    let index = file
+        .strip_prefix("extra-")
+        .and_then(|rest| rest.strip_suffix(".bin"));
+    let index = index
+        .and_then(|index| index.parse().ok())
+        .ok_or_else(|| Problem::not_found("no such file"))?;
+    Ok(channel.extra(index).await?)
+}
+
+/// Refuses a viewer that was kicked a moment ago.
+fn admit(app: &App, channel: &Channel, requester: &Requester) -> Result<(), Problem> {
+    if channel
+        .viewers
+        .admits(&requester.key, app.live.clock().now())
+    {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ErrorKind::Denied,
+        "kicked",
+        "this viewer was removed by an administrator",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: Option<(&str, What<'_>)>) {
+        let expected = expected.map(|(channel, what)| Asked { channel, what });
+        assert_eq!(Asked::parse(path), expected, "{path}");
+    }
+
+    #[test]
+    fn players_paths_are_told_from_all_others() {
+        check("/live/news/index.m3u8", Some(("news", What::Index)));
+        check(
+            "/live/news/extra-0.bin",
+            Some(("news", What::Extra("extra-0.bin"))),
+        );
+        check(
+            "/live/news/v0/12.ts",
+            Some((
+                "news",
+                What::OfTrack {
+                    track: "v0",
+                    file: "12.ts",
+                },
+            )),
+        );
+        check("/stream/news", Some(("news", What::Compatible)));
+        check(
+            "/stream/news/segments/1.ts",
+            Some(("news", What::CompatibleFile("1.ts"))),
+        );
+        for other in [
+            "/",
+            "",
+            "/live",
+            "/live/news",
+            "/live//index.m3u8",
+            "/live/a/b/c/d",
+            "/stream/a/b",
+            "/stream/a/x/1.ts",
+            "/api/v1/channels",
+        ] {
+            check(other, None);
+        }
+    }
+}
