@@ -20,7 +20,7 @@ case ${1:-} in
 test) wanted="$compiler $page $gear" cargo_tools="nextest@$nextest deny@$deny" ;;
 lint) wanted="$compiler" cargo_tools="deny@$deny" ;;
 fuzz) wanted="$compiler c++:g++" cargo_tools="fuzz@$fuzz" ;;
-bench) wanted="$compiler $gear" cargo_tools="" ;;
+bench) wanted="$compiler $gear wrk:wrk" cargo_tools="" ;;
 web) wanted="$page" cargo_tools="" ;;
 *) die "usage: $0 test|lint|fuzz|bench|web" ;;
 esac
