@@ -14,7 +14,7 @@ use hls::channel::{
     Channel as Machine, Effect, Event, Failure, FetchId, Fetched, Notice, Order, Position,
     SourceDef, SwitchTo, TrackId,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::accounts::Slot;
@@ -52,6 +52,8 @@ pub(crate) struct Driver {
     changed: HashSet<TrackId>,
     view: View,
     errors: Vec<ErrorNote>,
+    /// As many as the multivariant playlist names.
+    extras: HashMap<usize, Arc<OnceCell<Bytes>>>,
     /// What effects brought at once, for the machine.
     answers: Vec<Event>,
     /// Told to stop, whoever watches.
@@ -152,6 +154,7 @@ impl Driver {
             changed: HashSet::new(),
             view: View::default(),
             errors: Vec::new(),
+            extras: HashMap::new(),
             answers: Vec::new(),
             ending: false,
         };
@@ -199,27 +202,31 @@ impl Driver {
                 }
                 self.step(Event::Switch(SwitchTo { index, source: def }));
             }
-            Command::Extra { index, answer } => {
-                let url = self.machine.extras().get(index).cloned();
-                let upstream = self
-                    .machine
-                    .on_air()
-                    .and_then(|source| self.upstreams.get(source))
-                    .cloned();
-                let span = tracing::Span::current();
-                crate::task::spawn("extra", span, async move {
-                    let body = match (url, upstream) {
-                        (Some(url), Some(upstream)) => {
-                            upstream.get_object(&url, EXTRA_TIMEOUT).await.ok()
-                        }
-                        _ => None,
-                    };
-                    // The viewer may have gone.
-                    let _ = answer.send(body);
-                });
-            }
+            Command::Extra { index, answer } => self.extra(index, answer),
             Command::Stop => {}
         }
+    }
+
+    /// Fetches what the multivariant playlist refers to once for all players of this run.
+    fn extra(&mut self, index: usize, answer: oneshot::Sender<Option<Bytes>>) {
+        let url = self.machine.extras().get(index).cloned();
+        let upstream = self
+            .machine
+            .on_air()
+            .and_then(|source| self.upstreams.get(source))
+            .cloned();
+        let (Some(url), Some(upstream)) = (url, upstream) else {
+            // The viewer may have gone.
+            let _ = answer.send(None);
+            return;
+        };
+        let cell = self.extras.entry(index).or_default().clone();
+        crate::task::spawn("extra", tracing::Span::current(), async move {
+            let body = cell
+                .get_or_try_init(|| upstream.get_object(&url, EXTRA_TIMEOUT))
+                .await;
+            let _ = answer.send(body.ok().cloned());
+        });
     }
 
     fn arrived(&mut self, outcome: Outcome) {

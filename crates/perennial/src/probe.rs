@@ -121,10 +121,19 @@ impl Probe<'_> {
                 newest.duration
             )
         });
+        let longest = media
+            .segments
+            .iter()
+            .map(|segment| segment.duration)
+            .max()
+            .unwrap_or_default();
+        let lying = longest.as_secs_f64().round() > target.as_secs_f64();
+        let lying = lying
+            .then(|| format!("a segment of {longest:?} is longer than the target duration says"));
         let ended = media.ended.then(|| "the playlist has ended".to_owned());
         Ok(Found {
             what,
-            warning: warning.or(ended),
+            warning: warning.or(lying).or(ended),
         })
     }
 }

@@ -197,19 +197,25 @@ pub(crate) async fn add(
 
 /// Adds or replaces a channel.
 #[utoipa::path(put, path = "/api/v1/channels/{id}", tag = "channels", request_body = ChannelInput,
-    responses((status = 200, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 200, body = ChannelInfo), (status = 201, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 409, body = Problem)))]
 pub(crate) async fn replace(
     _: Admin,
     State(app): State<App>,
     Path(id): Path<String>,
     Document(input): Document<ChannelInput>,
-) -> Result<Json<ChannelInfo>, Problem> {
+) -> Result<(StatusCode, Json<ChannelInfo>), Problem> {
     if input.id.as_ref().is_some_and(|named| *named != id) {
         return Err(invalid("the id of the body is not that of the path"));
     }
+    let known = app.live.channel(&id).is_some();
     app.live.put(spec(input, &id)?, true).await?;
-    Ok(Json(info(&app, &*find(&app, &id)?)))
+    let status = if known {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    Ok((status, Json(info(&app, &*find(&app, &id)?))))
 }
 
 /// Removes a channel.

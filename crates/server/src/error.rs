@@ -65,6 +65,15 @@ impl Problem {
         Self::new(ErrorKind::NotFound, "not_found", detail)
     }
 
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            ErrorKind::Invalid,
+            "method_not_allowed",
+            "this path does not take this method",
+        )
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+
     pub(crate) fn no_channel(id: &str) -> Self {
         let id: String = id.chars().take(64).collect();
         Self::new(

@@ -99,6 +99,15 @@ pub(crate) fn immutable(body: &Bytes, mime: &'static str, request: &Wants) -> Re
     response
 }
 
+/// Bytes that another source may replace under the same URL.
+pub(crate) fn passing(body: &Bytes, request: &Wants) -> Response {
+    let mut response = immutable(body, "application/octet-stream", request);
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 fn accepts_gzip(request: &HeaderMap) -> bool {
     let value = request
         .get(ACCEPT_ENCODING)

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, header};
 use http_body::Body as _;
 use live::{Channel, Rendered, Unavailable};
 
@@ -66,15 +66,18 @@ pub(crate) async fn answer(app: &App, request: &Parts, peer: Peer) -> Option<Res
             .await
             .unwrap_or_else(Problem::into_response),
         Method::OPTIONS => cors::preflight().await,
-        _ => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            [(header::ALLOW, "GET,HEAD,OPTIONS")],
-        )
-            .into_response(),
+        _ => not_allowed(),
     };
     cors::mark(&mut response);
     app.metrics.requests.count(response.status());
     Some(response)
+}
+
+fn not_allowed() -> Response {
+    let mut response = Problem::method_not_allowed().into_response();
+    let methods = HeaderValue::from_static("GET,HEAD,OPTIONS");
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
 }
 
 async fn serve(
@@ -103,11 +106,7 @@ async fn serve(
             let track = track.ok_or_else(|| Problem::not_found("the channel is not running"))?;
             file_of(&channel, &track, file, &wants)?
         }
-        What::Extra(file) => media::immutable(
-            &extra(&channel, file).await?,
-            "application/octet-stream",
-            &wants,
-        ),
+        What::Extra(file) => media::passing(&extra(&channel, file).await?, &wants),
     };
     let head = request.method == Method::HEAD;
     let length = response
@@ -131,7 +130,7 @@ fn playlist(found: Result<Arc<Rendered>, Unavailable>, wants: &Wants) -> Result<
 fn file_of(channel: &Channel, track: &str, file: &str, wants: &Wants) -> Result<Response, Problem> {
     let gone = || Problem::not_found("no such file, or not any more");
     let (stem, ending) = file.rsplit_once('.').ok_or_else(gone)?;
-    if let Ok(msn) = stem.parse::<u64>() {
+    if let Some(msn) = number(stem) {
         let segment = channel.segment(track, msn);
         let segment = segment
             .filter(|segment| segment.container.extension() == ending)
@@ -150,6 +149,13 @@ fn file_of(channel: &Channel, track: &str, file: &str, wants: &Wants) -> Result<
     };
     let body = channel.object(track, file).ok_or_else(gone)?;
     Ok(media::immutable(&body, mime, wants))
+}
+
+/// One name for one segment: no sign, no leading zero.
+fn number(stem: &str) -> Option<u64> {
+    let plain =
+        stem.bytes().all(|byte| byte.is_ascii_digit()) && (stem == "0" || !stem.starts_with('0'));
+    if plain { stem.parse().ok() } else { None }
 }
 
 async fn extra(channel: &Channel, file: &str) -> Result<Bytes, Problem> {

@@ -28,6 +28,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(ready))
         .route("/api/openapi.json", get(openapi::openapi))
         .fallback(nothing)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(app.clone(), count))
         .with_state(app)

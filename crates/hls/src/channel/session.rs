@@ -356,6 +356,7 @@ impl Session {
     }
 
     fn fetch_segments(&mut self, ctx: &mut Context<'_>, track: &TrackId) {
+        self.lose_without_objects(track);
         let Some(feed) = self.feeds.get_mut(track) else {
             return;
         };
@@ -375,16 +376,6 @@ impl Session {
             for reference in slot.map.iter().chain(slot.keys.iter().flatten()) {
                 self.objects.get(ctx.now, reference);
             }
-            let given_up = |r: &Reference| self.objects.failures(r) >= OBJECT_TRIES;
-            if slot
-                .map
-                .iter()
-                .chain(slot.keys.iter().flatten())
-                .any(given_up)
-            {
-                slot.state = SlotState::Lost;
-                continue;
-            }
             let Some(protection) = protection(ctx.now, slot, &mut self.objects) else {
                 continue;
             };
@@ -402,6 +393,29 @@ impl Session {
         let timeout = (feed.target * 2).clamp(Duration::from_secs(4), Duration::from_secs(30));
         for (purpose, url, what) in orders {
             self.order(ctx, purpose, url, what, timeout);
+        }
+    }
+
+    /// A segment whose key or map does not come is lost, also when its own bytes are there.
+    fn lose_without_objects(&mut self, track: &TrackId) {
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
+        let mut any = false;
+        for slot in feed
+            .slots
+            .iter_mut()
+            .filter(|slot| !matches!(slot.state, SlotState::Lost))
+        {
+            let mut needed = slot.map.iter().chain(slot.keys.iter().flatten());
+            if needed.any(|reference| self.objects.failures(reference) >= OBJECT_TRIES) {
+                slot.state = SlotState::Lost;
+                feed.progress.segment_failures += 1;
+                any = true;
+            }
+        }
+        if any {
+            feed.pass_over_lost();
         }
     }
 

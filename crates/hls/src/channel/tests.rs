@@ -304,3 +304,26 @@ fn a_source_whose_segments_do_not_fit_is_refused_by_name() {
     assert_eq!(refusal, Some(expected), "{:?}", sim.notices);
     assert!(sim.contents().last().unwrap().starts_with("a-"));
 }
+
+#[test]
+fn a_segment_that_grew_too_long_is_a_gap_and_not_the_end_of_its_source() {
+    let mut sim = Sim::new(&[FakeSource::new("a")]);
+    sim.run(seconds(10));
+    let source = &mut sim.sources[0];
+    // From now on four seconds each, of bytes that cannot be cut.
+    (source.duration_s, source.first_msn, source.began_ms) = (4, 1015, 26_000);
+    source.epoch = 1;
+    sim.run(seconds(16));
+    assert!(
+        sim.troubles().contains(&"segment_too_long"),
+        "{:?}",
+        sim.troubles()
+    );
+    assert!(
+        !sim.troubles().contains(&"source_refused"),
+        "{:?}",
+        sim.troubles()
+    );
+    let last = sim.playlists.last().unwrap();
+    assert!(last.contains("#EXT-X-GAP\n#EXTINF:2.000,"), "{last}");
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::Time;
 use bytes::Bytes;
 
-use super::event::Effect;
+use super::event::{Effect, Notice, Trouble};
 use super::feed::{Feed, SlotState, file_name};
 use super::objects::{Kind, Object, name};
 use super::session::{Offset, Session, Settled};
@@ -64,6 +64,8 @@ struct Piece {
     body: Bytes,
     duration: Duration,
     inf: String,
+    /// It was not cut in the middle of a group of pictures.
+    independent: bool,
 }
 
 impl Track {
@@ -143,10 +145,12 @@ impl Track {
                 ..rest.clone()
             };
             let bytes = piece.body.len() as u64;
+            let independent = rest.independent && piece.independent;
             let draft = Draft {
                 duration: piece.duration,
                 inf: piece.inf,
                 bytes,
+                independent,
                 ..rest
             };
             self.push(now, draft, piece.body, out);
@@ -183,7 +187,7 @@ impl Track {
         let Some(feed) = session.feeds.get_mut(&self.id) else {
             return Ok(());
         };
-        let body = match slot.state {
+        let mut body = match slot.state {
             SlotState::Ready { body, .. } => Some(body),
             _ => None,
         };
@@ -193,7 +197,16 @@ impl Track {
         }
         let segment = slot.segment;
         let container = inspection.map_or_else(|| self.container_of(&segment), |i| i.container);
-        let pieces = self.pieces(&segment, body.as_ref(), container)?;
+        let pieces = match self.pieces(&segment, body.as_ref(), container) {
+            Ok(pieces) => pieces,
+            // A source that begins so is refused; one that grew a segment too long loses it.
+            Err(error) if !feed.placed => return Err(error),
+            Err(error) => {
+                body = None;
+                out.push(trouble("segment_too_long", session.source, &error));
+                self.gaps(segment.duration)
+            }
+        };
         let cut = pieces.len() > 1;
         let place = self.place(now, feed, session.generation, session.offset, &segment, cut);
         match place {
@@ -335,6 +348,7 @@ impl Track {
             body,
             duration: segment.duration,
             inf: segment.inf.clone(),
+            independent: true,
         };
         if duration_s <= target_s {
             return Ok(vec![whole(body.cloned().unwrap_or_default())]);
@@ -351,17 +365,23 @@ impl Track {
         if container != Container::Ts {
             return Err(too_long("it is no transport stream"));
         }
-        let longest = self.timeline.target_duration();
-        let pieces = ts::cut(body, segment.duration, longest)
-            .map_err(|error| too_long(&error.to_string()))?;
-        Ok(pieces
-            .into_iter()
-            .map(|piece| Piece {
-                inf: format!("{:.3},", piece.duration.as_secs_f64()),
-                duration: piece.duration,
-                body: Bytes::from(piece.bytes),
-            })
-            .collect())
+        cut(body, segment.duration, self.timeline.target_duration())
+            .map_err(|error| too_long(&error.to_string()))
+    }
+
+    /// The time of a segment that does not fit, as gaps that do.
+    fn gaps(&self, duration: Duration) -> Vec<Piece> {
+        let target = self.timeline.target_duration();
+        let count = duration.div_duration_f64(target).ceil().max(1.0) as u32;
+        let duration = duration / count;
+        let inf = format!("{:.3},", duration.as_secs_f64());
+        let gap = || Piece {
+            body: Bytes::new(),
+            duration,
+            inf: inf.clone(),
+            independent: true,
+        };
+        (0..count).map(|_| gap()).collect()
     }
 
     fn serve(&self, object: &Object, out: &mut Vec<Effect>) {
@@ -418,6 +438,49 @@ impl Track {
             target_duration_s: self.timeline.target_duration_s(),
         });
     }
+}
+
+/// Cuts at access points, or where there are too few of them before pictures: players decode on across
+/// such a cut, but cannot begin there.
+fn cut(body: &[u8], duration: Duration, longest: Duration) -> Result<Vec<Piece>, ts::CannotCut> {
+    let error = match ts::cut(body, duration, longest) {
+        Ok(pieces) => {
+            let piece = |piece: ts::Piece| (piece.bytes, piece.duration, true);
+            return Ok(pieces.into_iter().map(piece).map(Piece::from).collect());
+        }
+        Err(error) => error,
+    };
+    let mut segmenter = ts::Segmenter::new(longest, longest, body.len().saturating_mul(2));
+    let Ok(mut pieces) = segmenter.push(body) else {
+        return Err(error);
+    };
+    pieces.extend(segmenter.finish());
+    let fits = |piece: &ts::Segment| rounded_s(piece.duration) <= longest.as_secs();
+    if pieces.is_empty() || !pieces.iter().all(fits) {
+        return Err(error);
+    }
+    let piece = |piece: ts::Segment| (piece.bytes, piece.duration, piece.independent);
+    Ok(pieces.into_iter().map(piece).map(Piece::from).collect())
+}
+
+impl From<(Vec<u8>, Duration, bool)> for Piece {
+    fn from((bytes, duration, independent): (Vec<u8>, Duration, bool)) -> Self {
+        let inf = format!("{:.3},", duration.as_secs_f64());
+        Self {
+            body: Bytes::from(bytes),
+            duration,
+            inf,
+            independent,
+        }
+    }
+}
+
+fn trouble(code: &'static str, source: usize, error: &Unpublishable) -> Effect {
+    Effect::Notice(Notice::Trouble(Trouble {
+        code,
+        source,
+        detail: error.to_string(),
+    }))
 }
 
 fn entry_keys(segment: &Segment, objects: &[Option<Object>]) -> std::sync::Arc<[EntryKey]> {
