@@ -198,14 +198,13 @@ impl Track {
         let segment = slot.segment;
         let container = inspection.map_or_else(|| self.container_of(&segment), |i| i.container);
         let pieces = match self.pieces(&segment, body.as_ref(), container) {
-            Ok(pieces) => pieces,
             // A source that begins so is refused; one that grew a segment too long loses it.
-            Err(error) if !feed.placed => return Err(error),
-            Err(error) => {
+            Err(error) if feed.placed => {
                 body = None;
                 out.push(trouble("segment_too_long", session.source, &error));
                 self.gaps(segment.duration)
             }
+            pieces => pieces?,
         };
         let cut = pieces.len() > 1;
         let place = self.place(now, feed, session.generation, session.offset, &segment, cut);
@@ -244,6 +243,11 @@ impl Track {
             independent,
         };
         self.push_pieces(now, whole, pieces, out);
+        self.note_published(session, source, &segment);
+        Ok(())
+    }
+
+    fn note_published(&mut self, session: &mut Session, source: &str, segment: &Segment) {
         self.generation = session.generation;
         self.has_past = true;
         session.offset = Some(Offset {
@@ -251,7 +255,6 @@ impl Track {
             dsn: difference(self.timeline.dsn(), segment.dsn),
         });
         self.note_position(source, segment.msn, file_name(&segment.uri));
-        Ok(())
     }
 
     /// A list that is being built up again after a restart holds numbers that players know. What comes
