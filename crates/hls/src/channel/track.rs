@@ -213,13 +213,9 @@ impl Track {
             Place::Fresh => (self.began, self.lasts_until) = (None, None),
             Place::Follow => {}
         }
-        let joins = self.has_past && place == Place::Follow;
-        let other_source = self.generation != session.generation;
-        if joins && (other_source || slot.joint.is_break()) {
-            self.leave_the_past(now);
-        }
+        let is_break = segment.discontinuity || slot.joint.is_break();
         let discontinuity =
-            joins && (other_source || segment.discontinuity || slot.joint.is_break());
+            place == Place::Follow && self.joins_broken(now, session.generation, is_break);
         feed.placed = true;
         let independent = feed.independent;
         self.timeline
@@ -245,6 +241,15 @@ impl Track {
         self.push_pieces(now, whole, pieces, out);
         self.note_published(session, source, &segment);
         Ok(())
+    }
+
+    /// Whether a discontinuity stands between what players have and the next segment.
+    fn joins_broken(&mut self, now: Time, generation: u64, is_break: bool) -> bool {
+        let broken = self.has_past && (self.generation != generation || is_break);
+        if broken {
+            self.leave_the_past(now);
+        }
+        broken
     }
 
     fn note_published(&mut self, session: &mut Session, source: &str, segment: &Segment) {
