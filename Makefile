@@ -40,4 +40,4 @@ web: ## builds the watch page into web/dist
 
 soak: ## the long tests: SOAK_SECONDS=600 of a live origin
 	scripts/install.sh test
-	PERENNIAL_SOAK_SECONDS=$(SOAK_SECONDS) scripts/nextest.sh --profile soak -E 'binary(/^e2e_soak/)' $(ARGS)
+	PERENNIAL_LIVE_SECONDS=$(SOAK_SECONDS) scripts/nextest.sh --profile soak -E 'test(two_second_segments)' $(ARGS)

@@ -304,7 +304,8 @@ impl Timeline {
                     (None, None) => false,
                 });
         }
-        self.date_ranges.truncate(DATE_RANGES_MAX);
+        let surplus = self.date_ranges.len().saturating_sub(DATE_RANGES_MAX);
+        self.date_ranges.drain(..surplus);
     }
 
     /// Removes from the head of the list what the window, or the byte limit, does not want.

@@ -19,6 +19,8 @@ use crate::spec::ChannelSpec;
 pub struct Live {
     shared: Arc<Shared>,
     channels: Arc<RwLock<BTreeMap<ChannelId, Arc<Channel>>>>,
+    /// One change at a time: a channel's driver has ended before another may take its numbers.
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What every channel needs.
@@ -131,6 +133,7 @@ impl Live {
         Self {
             shared: Arc::new(shared),
             channels: Arc::default(),
+            changing: Arc::default(),
         }
     }
 
@@ -199,6 +202,7 @@ impl Live {
         accounts: &[Account],
         specs: Vec<ChannelSpec>,
     ) -> Change {
+        let _changing = self.changing.lock().await;
         self.shared.accounts.configure(accounts);
         let settings_changed = *self.shared.settings() != settings;
         *self
@@ -207,12 +211,12 @@ impl Live {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         let mut change = Change::default();
-        let mut ended = Vec::new();
         for channel in self.channels() {
             let of_file = channel.origin() == Origin::File;
             if of_file && !specs.iter().any(|spec| spec.id == *channel.id()) {
                 change.removed.push(channel.id().clone());
-                ended.extend(self.take(channel.id()));
+                self.end(channel.id()).await;
+                self.forget(channel.id());
             }
         }
         for spec in specs {
@@ -220,14 +224,11 @@ impl Live {
                 Some(known) if *known.spec() == spec && known.origin() == Origin::File => continue,
                 Some(known) => {
                     change.changed.push(known.id().clone());
-                    ended.extend(self.take(known.id()));
+                    self.end(known.id()).await;
                 }
                 None => change.added.push(spec.id.clone()),
             }
             self.insert(spec, Origin::File);
-        }
-        for channel in ended {
-            channel.close().await;
         }
         self.report(&change);
         tracing::debug!(settings_changed, "configuration applied");
@@ -246,6 +247,7 @@ impl Live {
         if let Some(name) = stranger.next() {
             return Err(NotChanged::UnknownAccount(name.clone()));
         }
+        let _changing = self.changing.lock().await;
         let known = self.channel(id.as_str());
         match &known {
             Some(known) if known.origin() == Origin::File => return Err(NotChanged::OfFile(id)),
@@ -254,9 +256,7 @@ impl Live {
         }
         self.shared.store.put_channel(&id, &spec.to_json()).await?;
         let code = if known.is_some() { "changed" } else { "added" };
-        if let Some(old) = self.take(&id) {
-            old.close().await;
-        }
+        self.end(&id).await;
         self.insert(spec, Origin::Api);
         self.shared
             .emit(&id, code, None, format!("channel {id} {code}"));
@@ -265,14 +265,15 @@ impl Live {
 
     /// Removes a channel that came through the API.
     pub async fn delete(&self, id: &str) -> Result<(), NotChanged> {
+        let _changing = self.changing.lock().await;
         let channel = self
             .channel(id)
             .ok_or_else(|| NotChanged::Unknown(id.chars().take(64).collect()))?;
         if channel.origin() == Origin::File {
             return Err(NotChanged::OfFile(channel.id().clone()));
         }
-        self.take(channel.id());
-        channel.close().await;
+        self.end(channel.id()).await;
+        self.forget(channel.id());
         self.shared.store.delete_channel(channel.id()).await?;
         self.shared.emit(
             channel.id(),
@@ -300,11 +301,19 @@ impl Live {
         channels.insert(channel.id().clone(), channel);
     }
 
-    fn take(&self, id: &ChannelId) -> Option<Arc<Channel>> {
+    /// Waits for the end of a channel's driver. The channel stays and answers "stopping" until it is
+    /// replaced or removed: players try again after that, but not after "not found".
+    async fn end(&self, id: &ChannelId) {
+        if let Some(channel) = self.channel(id.as_str()) {
+            channel.close().await;
+        }
+    }
+
+    fn forget(&self, id: &ChannelId) {
         self.channels
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(id)
+            .remove(id);
     }
 
     fn report(&self, change: &Change) {

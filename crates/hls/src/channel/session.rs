@@ -14,9 +14,10 @@ use super::event::{Effect, Failure, FetchId, Fetched, Order, Protection, Trouble
 use super::feed::{Feed, Link, Published, Slot, SlotState, Start};
 use super::ladder::{Ladder, Mismatch, VariantFilter};
 use super::objects::{Object, Objects, Reference};
+use super::track::Unpublishable;
 use super::{Notice, TrackId};
 use crate::aes128::iv_from_sequence;
-use crate::container::Inspection;
+use crate::container::{Container, Inspection};
 use crate::playlist::Multivariant;
 
 #[derive(Debug)]
@@ -221,6 +222,30 @@ impl Session {
             .max()
             .unwrap_or(0)
             .max(self.root_failures)
+    }
+
+    /// Refuses a source whose first segment is longer than the channel's target duration allows and
+    /// cannot be cut, before it takes the place of one that plays.
+    pub(super) fn refuse_misfit(&mut self, target_s: u64) {
+        for slot in self.feeds.values().filter_map(|feed| feed.slots.front()) {
+            let SlotState::Ready { inspection, .. } = &slot.state else {
+                continue;
+            };
+            let duration_s = crate::playlist::rounded_s(slot.segment.duration);
+            let uncut = inspection.is_none_or(|found| found.container != Container::Ts);
+            if duration_s > target_s && (uncut || !slot.segment.keys.is_empty()) {
+                let why = "it is encrypted, or no transport stream";
+                self.refused = Some(
+                    Unpublishable::TooLong {
+                        duration_s,
+                        target_s,
+                        reason: why.to_owned(),
+                    }
+                    .to_string(),
+                );
+                return;
+            }
+        }
     }
 
     /// Segments in a row that came to nothing.

@@ -162,10 +162,7 @@ impl Channel {
             segments,
             published,
         );
-        let target = self
-            .current
-            .as_ref()
-            .map_or(Duration::ZERO, Session::target);
+        let target = Duration::from_secs(self.target_duration_s.unwrap_or(2));
         let slot = match &def.account {
             None => Slot::Granted,
             Some(_) => {
@@ -240,6 +237,9 @@ impl Channel {
         let Some(next) = &mut self.next else { return };
         if !next.may_fetch() {
             return;
+        }
+        if let Some(target_s) = self.target_duration_s {
+            next.session.refuse_misfit(target_s);
         }
         let ready = next.session.refused.is_none() && next.session.is_ready(now, watched);
         if ready && next.head_start.is_none() {
