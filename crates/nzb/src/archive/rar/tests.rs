@@ -222,11 +222,11 @@ fn refuses_what_leads_nowhere() {
 
 /// Makes checksums right again after a change, so that the fields behind them are read.
 fn reseal_v5(bytes: &mut [u8], at: usize) {
-    let Some(header) = bytes.get(at + 4..) else {
+    let Some(&len) = bytes.get(at + 4) else {
         return;
     };
-    let len = usize::from(header[0]) + 1;
-    if let Some(header) = header.get(..len) {
+    let len = usize::from(len) + 1;
+    if let Some(header) = bytes.get(at + 4..at + 4 + len) {
         let crc = crc32fast::hash(header).to_le_bytes();
         bytes[at..at + 4].copy_from_slice(&crc);
     }
