@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::driver::{Command, Driver};
 use crate::registry::Shared;
+use crate::sealed::Sealed;
 use crate::spec::{ChannelSpec, SourceSpec};
 use crate::status::Status;
 use crate::view::{Rendered, Shape, View};
@@ -50,6 +51,8 @@ pub enum Unavailable {
 pub struct Segment {
     /// Shared with every other viewer.
     pub body: Bytes,
+    /// The file that the body lies in, unless it is small.
+    pub sealed: Option<Sealed>,
     /// What it is.
     pub container: Container,
 }
@@ -231,6 +234,7 @@ impl Channel {
         let body = view.track(track)?.segment(msn)?;
         let segment = Segment {
             body: body.bytes.clone(),
+            sealed: body.sealed.clone(),
             container: body.container,
         };
         drop(view);

@@ -285,11 +285,7 @@ impl Driver {
                     return;
                 };
                 let stored = self.tracks.entry(track.clone()).or_default();
-                stored.segments.push_back(Body {
-                    msn,
-                    container,
-                    bytes: body,
-                });
+                stored.segments.push_back(Body::new(msn, container, body));
                 self.changed.insert(track);
             }
             Effect::Serve { track, name, body } => {

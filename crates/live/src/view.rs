@@ -14,6 +14,7 @@ use hls::container::Container;
 use hls::timeline::Timeline;
 use sha2::{Digest, Sha256};
 
+use crate::sealed::Sealed;
 use crate::status::Status;
 
 /// A channel at one moment.
@@ -46,6 +47,23 @@ pub(crate) struct Body {
     pub(crate) msn: u64,
     pub(crate) container: Container,
     pub(crate) bytes: Bytes,
+    /// Where the bytes lie, for whoever can send a file.
+    pub(crate) sealed: Option<Sealed>,
+}
+
+impl Body {
+    pub(crate) fn new(msn: u64, container: Container, bytes: Bytes) -> Self {
+        let sealed = Sealed::copy(&bytes).unwrap_or_else(|error| {
+            tracing::debug!(%error, "a segment stays on the heap");
+            None
+        });
+        Self {
+            msn,
+            container,
+            bytes: sealed.as_ref().map_or(bytes, Sealed::bytes),
+            sealed,
+        }
+    }
 }
 
 /// Where a playlist is served, and so how its URIs begin.

@@ -180,6 +180,7 @@ pub fn with_hint(error: store::Error) -> anyhow::Error {
 
 /// Runs `future` on a runtime of its own; an error is printed with its causes.
 pub(crate) fn run(future: impl Future<Output = anyhow::Result<crate::Exit>>) -> crate::Exit {
+    allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -190,6 +191,20 @@ pub(crate) fn run(future: impl Future<Output = anyhow::Result<crate::Exit>>) -> 
         crate::log::complain(&format!("perennial: {error:#}"));
         crate::Exit::Failed
     })
+}
+
+/// Takes as many open files as the system allows: each connection is one, and each segment that is
+/// kept. Shells and service managers give 1,024 to programs that do not ask.
+fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, allowed = limit.current, "the limit of open files stays");
+    }
 }
 
 /// Ready when the process is asked to end.

@@ -16,6 +16,7 @@ mod listener;
 mod media;
 mod metrics;
 mod openapi;
+mod outlet;
 mod page;
 mod patient;
 mod players;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Method;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use live::Sealed;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -16,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::client::Peer;
+use crate::outlet::{Outlet, Sending};
 use crate::patient::{Patient, STALL_MAX};
 use crate::players;
 use crate::state::App;
@@ -135,10 +138,12 @@ impl Connection {
             tracing::debug!(%error, "connection without TCP_NODELAY");
         }
         let Some(tls) = &self.tls else {
-            return self.serve(stream, false).await;
+            let sending = Sending::default();
+            let outlet = Outlet::new(stream, sending.clone());
+            return self.serve(outlet, false, Some(sending)).await;
         };
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => self.serve(stream, true).await,
+            Ok(Ok(stream)) => self.serve(stream, true, None).await,
             Ok(Err(error)) => {
                 tracing::debug!(%error, address = %self.address, "tls handshake failed");
             }
@@ -146,17 +151,26 @@ impl Connection {
         }
     }
 
-    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, tls: bool) {
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        tls: bool,
+        sending: Option<Sending>,
+    ) {
         let peer = Peer {
             address: self.address,
             tls,
         };
         let (app, router) = (self.app.clone(), self.router.clone());
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            let (app, router) = (app.clone(), router.clone());
+            let (app, router, sending) = (app.clone(), router.clone(), sending.clone());
             async move {
                 let (parts, body) = request.into_parts();
-                if let Some(response) = players::answer(&app, &parts, peer).await {
+                if let Some(mut response) = players::answer(&app, &parts, peer).await {
+                    let sealed = response.extensions_mut().remove::<Sealed>();
+                    if let Some(sending) = sending.filter(|_| parts.method == Method::GET) {
+                        sending.set(sealed);
+                    }
                     return Ok(response);
                 }
                 let mut request = hyper::Request::from_parts(parts, body);

@@ -135,11 +135,12 @@ fn file_of(channel: &Channel, track: &str, file: &str, wants: &Wants) -> Result<
         let segment = segment
             .filter(|segment| segment.container.extension() == ending)
             .ok_or_else(gone)?;
-        return Ok(media::immutable(
-            &segment.body,
-            segment.container.mime(),
-            wants,
-        ));
+        let mut response = media::immutable(&segment.body, segment.container.mime(), wants);
+        // For the connection, which can send it without a copy.
+        if let Some(sealed) = segment.sealed {
+            response.extensions_mut().insert(sealed);
+        }
+        return Ok(response);
     }
     let mime = match ending {
         "mp4" => "video/mp4",

@@ -60,9 +60,12 @@ pub(crate) fn channel(id: &str, sources: &[&Url]) -> String {
     )
 }
 
-/// The program in `folder`, with nothing of our environment.
+/// The program in `folder`, with nothing of our environment, and as few open files as a careless
+/// service manager allows: it has to ask for more itself.
 pub(crate) fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_perennial"));
+    let mut command = Command::new("/bin/sh");
+    let few_files = "ulimit -Sn 256 && exec \"$@\"";
+    command.args(["-c", few_files, "sh", env!("CARGO_BIN_EXE_perennial")]);
     command.args(args).current_dir(folder).env_clear();
     command.stdin(Stdio::null());
     command
