@@ -230,22 +230,57 @@ async fn only_the_tracks_of_a_ladder_that_someone_plays_are_fetched() {
         (third, "144p"),
         (audio, "sound"),
     ] {
-        check_folder(&player.stop(), &www.join(folder));
+        let played = player.stop();
+        check_folder(&played, &www.join(folder));
+        assert_eq!(played.maps.len(), 1, "{played}");
     }
+}
+
+/// Sound without a container, as radio sends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packed_sound_passes_unchanged() {
+    let scene = Scene::set(Format::PackedAac).await;
+    let player = scene.player().await;
+    until_played(&player, 6).await;
+    let playlist = scene.gateway.playlist("/live/news/index.m3u8").await;
+    assert!(playlist.contains(".aac\n"), "{playlist}");
+    check_folder(&player.stop(), &scene.live.path().join("www"));
+    let codecs = gear::ffprobe(&scene.gateway.url("/live/news/index.m3u8")).await;
+    assert_eq!(codecs.unwrap(), ["aac"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subtitles_pass_beside_picture_and_sound() {
+    let live = Live::start(Clip::A, Format::Subtitles)
+        .await
+        .expect("ffmpeg and nginx run");
+    let recorder = Player::start(Watch::greedy(live.url().clone()));
+    until_played(&recorder, 4).await;
+    drop(recorder);
+    let gateway = Gateway::live(&[live.url()]).await;
+    let (variants, renditions) = tracks(&gateway.playlist("/live/news/index.m3u8").await);
+    assert_eq!((variants.len(), renditions.len()), (1, 1));
+    for uri in [&variants[0], &renditions[0]] {
+        let player = gateway.player(&format!("/live/news/{uri}")).await;
+        until_played(&player, 6).await;
+        check_folder(&player.stop(), &live.path().join("www"));
+    }
+    let lines = format!("/live/news/{}", renditions[0]);
+    assert!(gateway.playlist(&lines).await.contains(".vtt\n"));
 }
 
 /// All that was played lies in the folder that ffmpeg writes, or has been deleted there.
 #[track_caller]
 fn check_folder(played: &Report, folder: &std::path::Path) {
     check_clean(played);
-    assert_eq!(played.maps.len(), 1, "{played}");
     let files = std::fs::read_dir(folder).expect("the folder is read");
     let files = files.map(|file| file.expect("the folder is read").path());
     // ffmpeg may delete a file between our seeing and reading it.
     let hashes: Vec<_> = files
         .filter_map(|file| Some(Sha256::of(&std::fs::read(file).ok()?)))
         .collect();
-    assert!(hashes.contains(&played.maps[0]), "{played}");
+    let maps = &played.maps;
+    assert!(maps.iter().all(|map| hashes.contains(map)), "{played}");
     let kept = played
         .hashes()
         .iter()

@@ -23,6 +23,10 @@ pub enum Format {
     Fmp4,
     /// Transport stream in one growing file, told apart by `EXT-X-BYTERANGE`.
     ByteRange,
+    /// Sound alone, as ADTS without a container, two-second segments.
+    PackedAac,
+    /// Transport-stream segments of two seconds with picture and sound, and WebVTT beside them.
+    Subtitles,
 }
 
 /// A running encoder.
@@ -54,10 +58,14 @@ impl Ffmpeg {
         command
             .args(["-re", "-stream_loop", "-1", "-i"])
             .arg(source);
-        command.args(["-map", "0", "-c", "copy", "-t", SECONDS_MAX]);
-        command.args(["-f", "hls", "-hls_list_size", "6"]);
-        command.args(["-hls_delete_threshold", KEPT]);
-        output(&mut command, format, work, served)?;
+        if format == Format::PackedAac {
+            packed(&mut command, served);
+        } else {
+            command.args(["-map", "0", "-c", "copy", "-t", SECONDS_MAX]);
+            command.args(["-f", "hls", "-hls_list_size", "6"]);
+            command.args(["-hls_delete_threshold", KEPT]);
+            output(&mut command, format, work, served)?;
+        }
         let process = Process::spawn(&mut command, "ffmpeg", "ffmpeg", &work.join("ffmpeg.log"))?;
         Ok(Self { process, format })
     }
@@ -72,6 +80,7 @@ impl Ffmpeg {
                 "144p/index.m3u8",
                 "sound/index.m3u8",
             ],
+            Format::Subtitles => &["index.m3u8", "main.m3u8", "main_vtt.m3u8"],
             _ => &["index.m3u8"],
         }
     }
@@ -104,7 +113,13 @@ fn output(command: &mut Command, format: Format, work: &Path, served: &Path) -> 
             command.args(["-master_pl_name", "index.m3u8"]);
             (playlist, segments) = ("%v/index.m3u8", "%v/%06d.m4s");
         }
-        Format::ByteRange => {}
+        Format::Subtitles => {
+            // The subtitles' files take the name of the playlist.
+            command.args(["-c:s", "webvtt", "-var_stream_map", SUBTITLED]);
+            command.args(["-master_pl_name", "index.m3u8"]);
+            (playlist, segments) = ("%v.m3u8", "%v-%06d.ts");
+        }
+        Format::ByteRange | Format::PackedAac => {}
     }
     command.args(["-hls_time", &segment_s.to_string(), "-hls_flags", &flags]);
     command
@@ -114,6 +129,17 @@ fn output(command: &mut Command, format: Format, work: &Path, served: &Path) -> 
     Ok(())
 }
 
+/// ffmpeg's HLS muxer knows no packed audio.
+fn packed(command: &mut Command, served: &Path) {
+    command.args(["-map", "0:a", "-c", "copy", "-t", SECONDS_MAX]);
+    command.args(["-f", "segment", "-segment_format", "adts"]);
+    command.args(["-segment_time", "2", "-segment_list_type", "m3u8"]);
+    command.args(["-segment_list_size", "6", "-segment_list_flags", "+live"]);
+    command.arg("-segment_list").arg(served.join("index.m3u8"));
+    command.arg(served.join("%06d.aac"));
+}
+
+const SUBTITLED: &str = "v:0,a:0,s:0,sgroup:subtitles,language:en,name:main";
 const LADDER: &str = "v:0,agroup:sound,name:360p v:1,agroup:sound,name:240p v:2,agroup:sound,name:144p \
                       a:0,agroup:sound,name:sound,language:en,default:yes";
 
@@ -123,7 +149,13 @@ async fn prepare(clip: Clip, format: Format, work: &Path) -> Result<std::path::P
     std::fs::write(&input, clip.file()).map_err(Error::io("writing the clip"))?;
     let mut command = ffmpeg();
     command.arg("-i").arg(input);
-    if format == Format::Fmp4 {
+    if format == Format::Subtitles {
+        let lines = work.join("lines.srt");
+        std::fs::write(&lines, subtitles()).map_err(Error::io("writing the subtitles"))?;
+        command.arg("-i").arg(lines);
+        command.args(["-map", "0", "-map", "1", "-c:v", "copy", "-c:a", "copy"]);
+        command.args(["-c:s", "mov_text"]);
+    } else if format == Format::Fmp4 {
         let scaled = "[0:v]split=3[v0][b][c];[b]scale=426:240[v1];[c]scale=256:144[v2]";
         command.args([
             "-filter_complex",
@@ -157,6 +189,14 @@ async fn prepare(clip: Clip, format: Format, work: &Path) -> Result<std::path::P
     } else {
         Err(process.failure())
     }
+}
+
+/// A line a second for as long as the clips last, as SubRip has it.
+fn subtitles() -> String {
+    let line = |second: u32| {
+        format!("{second}\n00:00:{second:02},000 --> 00:00:{second:02},900\nsecond {second}\n\n")
+    };
+    (0..24).map(line).collect()
 }
 
 fn ffmpeg() -> Command {
