@@ -15,7 +15,7 @@ fuzz=0.13.2
 # Program and Debian's package, for each task.
 compiler="cc:gcc cc:libc6-dev"
 page="node:nodejs npm:npm"
-gear="ffmpeg:ffmpeg nginx:nginx-light chromium:chromium initdb:postgresql fc-list:fontconfig :fonts-dejavu-core"
+gear="ffmpeg:ffmpeg nginx:nginx-light chromium:chromium initdb:postgresql cvlc:vlc-bin :vlc-plugin-base fc-list:fontconfig :fonts-dejavu-core"
 case ${1:-} in
 test) wanted="$compiler $page $gear" cargo_tools="nextest@$nextest deny@$deny" ;;
 lint) wanted="$compiler" cargo_tools="deny@$deny" ;;

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::continuous::Programs;
 use crate::driver::{Command, Driver};
 use crate::registry::Shared;
 use crate::sealed::Sealed;
@@ -44,6 +45,9 @@ pub enum Unavailable {
     /// The channel was removed or Perennial is stopping.
     #[error("the channel is stopping")]
     Stopping,
+    /// It plays, but not as one transport stream; why.
+    #[error("the channel cannot be sent as one transport stream: {0}")]
+    NotCarried(&'static str),
 }
 
 /// A segment to send.
@@ -67,6 +71,7 @@ pub struct Channel {
     /// Who watches.
     pub viewers: Viewers,
     pub(crate) counters: Counters,
+    pub(crate) programs: Programs,
     sources: Mutex<Sources>,
     running: Mutex<Running>,
     pub(crate) stop: CancellationToken,
@@ -79,6 +84,9 @@ pub(crate) struct Counters {
     pub(crate) bytes_out: AtomicU64,
     pub(crate) requests_upstream: AtomicU64,
     pub(crate) generation: AtomicU64,
+    pub(crate) ts_joined: AtomicU64,
+    pub(crate) ts_moved: AtomicU64,
+    pub(crate) ts_closed: AtomicU64,
 }
 
 /// The configured sources, then one URL that was switched to by hand.
@@ -106,7 +114,7 @@ pub(crate) struct Demand {
 const DEMAND_MAX: usize = 256;
 const COMMANDS_MAX: usize = 16;
 /// The name under which requests for the channel's own playlist are noted.
-const INDEX: &str = "";
+pub(crate) const INDEX: &str = "";
 
 impl Channel {
     pub(crate) fn new(spec: ChannelSpec, origin: Origin, shared: Arc<Shared>) -> Self {
@@ -124,6 +132,7 @@ impl Channel {
             demand: Demand::default(),
             viewers: Viewers::default(),
             counters: Counters::default(),
+            programs: Programs::default(),
             sources: Mutex::new(Sources { all, start_with: 0 }),
             running: Mutex::default(),
             spec,
@@ -165,6 +174,21 @@ impl Channel {
     /// Requests sent to sources.
     pub fn requests_upstream(&self) -> u64 {
         self.counters.requests_upstream.load(Ordering::Relaxed)
+    }
+
+    /// Segments joined for continuous streams.
+    pub fn ts_joined(&self) -> u64 {
+        self.counters.ts_joined.load(Ordering::Relaxed)
+    }
+
+    /// Listeners to continuous streams that were moved ahead because they were too slow.
+    pub fn ts_moved(&self) -> u64 {
+        self.counters.ts_moved.load(Ordering::Relaxed)
+    }
+
+    /// Listeners that were closed because they were too slow time and again.
+    pub fn ts_closed(&self) -> u64 {
+        self.counters.ts_closed.load(Ordering::Relaxed)
     }
 
     /// Counts bytes that a viewer is sent.
@@ -346,7 +370,7 @@ impl Channel {
     }
 
     /// Leaves a mark that a track is watched, and starts the driver if none runs.
-    fn want(self: &Arc<Self>, track: &str) {
+    pub(crate) fn want(self: &Arc<Self>, track: &str) {
         self.demand.touch(track, self.shared.clock.now());
         if self.stop.is_cancelled() {
             return;
@@ -390,7 +414,7 @@ impl Channel {
     }
 
     /// Waits until `ready` finds an answer in a snapshot.
-    async fn wait<T>(
+    pub(crate) async fn wait<T>(
         &self,
         ready: impl Fn(&View) -> Option<Result<T, Unavailable>>,
     ) -> Result<T, Unavailable> {

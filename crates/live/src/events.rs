@@ -11,7 +11,8 @@ pub struct Event {
     pub at_ms: i64,
     /// The channel it happened to.
     pub channel: ChannelId,
-    /// A stable word: `state`, `on_air`, `added`, `changed`, `removed`, or the code of an error.
+    /// A stable word: `state`, `on_air`, `added`, `changed`, `removed`, `ts_moved`, `ts_closed`, `ts_ended`,
+    /// or the code of an error.
     pub code: &'static str,
     /// The source it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@
 mod accounts;
 mod channel;
 mod clock;
+mod continuous;
 mod driver;
 mod events;
 mod registry;
@@ -22,6 +23,7 @@ mod viewers;
 pub use accounts::Account;
 pub use channel::{Channel, Origin, Segment, Unavailable};
 pub use clock::SystemClock;
+pub use continuous::Listener;
 pub use events::{Event, Events};
 pub use registry::{Change, Live, NotChanged};
 pub use sealed::Sealed;

@@ -73,7 +73,8 @@ impl Viewers {
     pub fn seen(&self, key: &ViewerKey, now: Time, bytes: u64) {
         let mut all = self.lock();
         if let Some(seen) = all.get_mut(key) {
-            seen.barred_until = None;
+            // A request that was let in before the kick does not lift it.
+            seen.barred_until = seen.barred_until.filter(|until| now < *until);
             seen.last = now;
             seen.bytes += bytes;
         } else if all.len() < VIEWERS_MAX {
@@ -177,6 +178,7 @@ mod tests {
         viewers.seen(&key(1), Time::ZERO, 0);
         let id = viewers.list(Time::ZERO, idle)[0].id.clone();
         assert!(viewers.kick(&id, Time::ZERO) && !viewers.kick("nobody", Time::ZERO));
+        viewers.seen(&key(1), Time::from_ms(1), 0);
         assert!(!viewers.admits(&key(1), Time::from_ms(59_000)));
         assert!(viewers.admits(&key(1), Time::from_ms(61_000)));
     }

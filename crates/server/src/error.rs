@@ -146,6 +146,11 @@ impl IntoResponse for Problem {
 
 impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
+        if let Unavailable::NotCarried(_) = error {
+            return Self::new(ErrorKind::Invalid, "not_carried", error.to_string())
+                .with_status(StatusCode::NOT_ACCEPTABLE)
+                .hint("play the channel's index.m3u8, or choose another variant with ?track=");
+        }
         let (kind, code, wait) = match error {
             Unavailable::NotFound => (ErrorKind::NotFound, "not_found", None),
             Unavailable::NotStarted(_) => (
@@ -153,7 +158,7 @@ impl From<Unavailable> for Problem {
                 "no_source",
                 Some(Duration::from_secs(2)),
             ),
-            Unavailable::Stopping => (
+            Unavailable::Stopping | Unavailable::NotCarried(_) => (
                 ErrorKind::Unavailable,
                 "stopping",
                 Some(Duration::from_secs(1)),

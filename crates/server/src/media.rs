@@ -1,15 +1,19 @@
 //! Bodies as players want them: encodings, ETags, ranges, cache lifetimes.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use base::RangeSet;
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE,
     ETAG, IF_NONE_MATCH, RANGE, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use live::Rendered;
+use live::{Listener, Rendered};
+use tokio_util::sync::CancellationToken;
 
 /// RFC 8216 §4 names two types; this one is what the compatible routes promise.
 const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
@@ -105,6 +109,20 @@ pub(crate) fn passing(body: &Bytes, request: &Wants) -> Response {
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A continuous transport stream, until it ends or we do.
+pub(crate) fn endless(listener: Listener, stop: CancellationToken) -> Response {
+    let chunks = stream::unfold(listener, async |mut listener| {
+        let chunk = listener.next().await?;
+        Some((Ok::<_, Infallible>(chunk), listener))
+    });
+    let mut response = Body::from_stream(chunks.take_until(stop.cancelled_owned())).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("video/MP2T"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
     response
 }
 

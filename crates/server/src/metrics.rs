@@ -85,7 +85,7 @@ type Figure = (
     fn(&Live, &live::Channel) -> u64,
 );
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 12] = [
     (
         "channel_bytes_in",
         "Bytes taken from sources",
@@ -133,6 +133,30 @@ const FIGURES: [Figure; 8] = [
         "Bytes of segments kept",
         MetricType::Gauge,
         |_, c| c.view().status.tracks.iter().map(|track| track.bytes).sum(),
+    ),
+    (
+        "channel_ts_listeners",
+        "Listeners to continuous transport streams at this moment",
+        MetricType::Gauge,
+        |_, c| c.listeners(),
+    ),
+    (
+        "channel_ts_joined",
+        "Segments joined for continuous transport streams",
+        MetricType::Counter,
+        |_, c| c.ts_joined(),
+    ),
+    (
+        "channel_ts_moved",
+        "Listeners moved ahead because they were too slow",
+        MetricType::Counter,
+        |_, c| c.ts_moved(),
+    ),
+    (
+        "channel_ts_closed",
+        "Listeners closed because they were too slow time and again",
+        MetricType::Counter,
+        |_, c| c.ts_closed(),
     ),
 ];
 

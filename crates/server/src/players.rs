@@ -1,5 +1,5 @@
-//! What players ask for: playlists, segments, keys and initialisation sections below `/live` and, for
-//! clients of Dispatcharr's first HLS proxy, below `/stream`.
+//! What players ask for: playlists, segments, keys, initialisation sections and continuous streams below
+//! `/live` and, for clients of Dispatcharr's first HLS proxy, below `/stream`.
 //!
 //! Thousands of viewers ask for these every second, so their paths are matched by hand before the
 //! router, which has all others: a match, a look into a snapshot, a response.
@@ -29,6 +29,8 @@ struct Asked<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What<'a> {
+    /// `/live/{channel}.ts`: everything in one stream.
+    Continuous,
     /// `/live/{channel}/index.m3u8`: the multivariant playlist, or that of the only track.
     Index,
     /// `/live/{channel}/{file}`: what the multivariant playlist refers to beside its tracks.
@@ -46,15 +48,26 @@ impl<'a> Asked<'a> {
         let mut segments = path.strip_prefix('/')?.split('/');
         let (face, channel) = (segments.next()?, segments.next()?);
         let rest = (segments.next(), segments.next(), segments.next());
-        let what = match (face, rest) {
+        let (channel, what) = match (face, rest) {
+            ("live", (None, None, None)) => (channel.strip_suffix(".ts")?, What::Continuous),
+            (_, rest) => (channel, Self::below(face, rest)?),
+        };
+        (!channel.is_empty()).then_some(Self { channel, what })
+    }
+
+    /// What lies below a channel.
+    fn below(
+        face: &str,
+        rest: (Option<&'a str>, Option<&'a str>, Option<&'a str>),
+    ) -> Option<What<'a>> {
+        Some(match (face, rest) {
             ("live", (Some("index.m3u8"), None, None)) => What::Index,
             ("live", (Some(file), None, None)) => What::Extra(file),
             ("live", (Some(track), Some(file), None)) => What::OfTrack { track, file },
             ("stream", (None, None, None)) => What::Compatible,
             ("stream", (Some("segments"), Some(file), None)) => What::CompatibleFile(file),
             _ => return None,
-        };
-        (!channel.is_empty()).then_some(Self { channel, what })
+        })
     }
 }
 
@@ -107,6 +120,11 @@ async fn serve(
             file_of(&channel, &track, file, &wants)?
         }
         What::Extra(file) => media::passing(&extra(&channel, file).await?, &wants),
+        What::Continuous => {
+            let track = query(request.uri.query(), "track");
+            let listener = channel.continuous(track.as_deref(), requester.key.clone());
+            media::endless(listener.await?, app.settings.stop.clone())
+        }
     };
     let head = request.method == Method::HEAD;
     let length = response
@@ -169,6 +187,13 @@ async fn extra(channel: &Channel, file: &str) -> Result<Bytes, Problem> {
     Ok(channel.extra(index).await?)
 }
 
+/// The value of a query's parameter.
+fn query(query: Option<&str>, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query?.as_bytes());
+    let (_, value) = pairs.find(|(key, _)| key == name)?;
+    Some(value.into_owned())
+}
+
 /// Refuses a viewer that was kicked a moment ago.
 fn admit(app: &App, channel: &Channel, requester: &Requester) -> Result<(), Problem> {
     if channel
@@ -197,6 +222,7 @@ mod tests {
     #[test]
     fn players_paths_are_told_from_all_others() {
         check("/live/news/index.m3u8", Some(("news", What::Index)));
+        check("/live/news.ts", Some(("news", What::Continuous)));
         check(
             "/live/news/extra-0.bin",
             Some(("news", What::Extra("extra-0.bin"))),
@@ -221,6 +247,8 @@ mod tests {
             "",
             "/live",
             "/live/news",
+            "/live/.ts",
+            "/stream/a.ts/b",
             "/live//index.m3u8",
             "/live/a/b/c/d",
             "/stream/a/b",

@@ -25,13 +25,14 @@ pub(crate) async fn channels(
 ) -> Result<Response, Problem> {
     let suffix = match options.format.as_deref() {
         None | Some("hls" | "m3u8") => "/index.m3u8",
+        Some("ts") => ".ts",
         Some(other) => {
             let detail = format!(
                 "format {:?} is not offered",
                 other.chars().take(20).collect::<String>()
             );
             return Err(Problem::new(base::ErrorKind::Invalid, "format", detail)
-                .hint("leave it out, or say hls"));
+                .hint("leave it out, or say hls or ts"));
         }
     };
     let mut text = String::from("#EXTM3U\n");

@@ -16,6 +16,9 @@ pub enum Format {
         /// Seconds.
         segment_s: u32,
     },
+    /// Two-second transport-stream segments with PIDs from 0x200 on and a clock that comes to its end and
+    /// begins again after 40 s.
+    Moved,
     /// Two-second segments with AES-128, whose IVs are the media sequence numbers. ffmpeg writes them down all the
     /// same; [`super::Nginx`] renames the attribute to `X-IV`, which no player knows.
     Aes128,
@@ -119,6 +122,11 @@ fn output(command: &mut Command, format: Format, work: &Path, served: &Path) -> 
             command.args(["-master_pl_name", "index.m3u8"]);
             (playlist, segments) = ("%v.m3u8", "%v-%06d.ts");
         }
+        Format::Moved => {
+            let pids = "mpegts_pmt_start_pid=0x1020:mpegts_start_pid=0x200";
+            command.args(["-hls_segment_options", pids]);
+            command.args(["-output_ts_offset", MOVED_S]);
+        }
         Format::ByteRange | Format::PackedAac => {}
     }
     command.args(["-hls_time", &segment_s.to_string(), "-hls_flags", &flags]);
@@ -140,6 +148,10 @@ fn packed(command: &mut Command, served: &Path) {
 }
 
 const SUBTITLED: &str = "v:0,a:0,s:0,sgroup:subtitles,language:en,name:main";
+
+/// 2^33 ticks of 90 kHz are 95,443.7 s.
+const MOVED_S: &str = "95402";
+
 const LADDER: &str = "v:0,agroup:sound,name:360p v:1,agroup:sound,name:240p v:2,agroup:sound,name:144p \
                       a:0,agroup:sound,name:sound,language:en,default:yes";
 

@@ -13,6 +13,7 @@
 
 mod ffmpeg;
 mod ffprobe;
+mod listen;
 mod nginx;
 mod process;
 
@@ -24,6 +25,7 @@ use url::Url;
 
 pub use ffmpeg::{Ffmpeg, Format};
 pub use ffprobe::ffprobe;
+pub use listen::{ffmpeg_listens, vlc_listens};
 pub use nginx::{Nginx, Request};
 
 use crate::wait::wait_until;

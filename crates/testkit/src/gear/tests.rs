@@ -39,14 +39,15 @@ fn is_ts(live: &Live, report: &Report) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ffmpeg_and_nginx_make_every_format() {
-    let (ts, slow, aes, fmp4, range) = tokio::join!(
+    let (ts, moved, slow, aes, fmp4, range) = tokio::join!(
         play(Clip::A, Format::Ts { segment_s: 2 }, 3),
+        play(Clip::A, Format::Moved, 3),
         play(Clip::B, Format::Ts { segment_s: 6 }, 1),
         play(Clip::A, Format::Aes128, 3),
         play(Clip::B, Format::Fmp4, 2),
         play(Clip::A, Format::ByteRange, 2),
     );
-    for (live, report) in [&ts, &slow, &aes, &range] {
+    for (live, report) in [&ts, &moved, &slow, &aes, &range] {
         is_ts(live, report);
     }
     assert!(
