@@ -38,6 +38,7 @@ web: ## builds the watch page into web/dist
 	scripts/install.sh web
 	cd web && npm ci --no-audit --no-fund && npm run build
 
-soak: ## the long tests: SOAK_SECONDS=600 of a live origin
+soak: ## the long tests: SOAK_SECONDS=600 of a live origin, five minutes of a continuous stream
 	scripts/install.sh test
-	PERENNIAL_LIVE_SECONDS=$(SOAK_SECONDS) scripts/nextest.sh --profile soak -E 'test(two_second_segments)' $(ARGS)
+	PERENNIAL_LIVE_SECONDS=$(SOAK_SECONDS) PERENNIAL_LISTEN_SECONDS=300 scripts/nextest.sh --profile soak \
+		-E 'test(two_second_segments) + test(over_six_switches)' $(ARGS)
