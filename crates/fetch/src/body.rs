@@ -1,6 +1,8 @@
 //! A body on its way in: counted, cut to the range that was asked for, and given up when it is too
 //! long, too slow or too short. Holds the request's turn until it ends.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::error::Fault;
@@ -17,6 +19,8 @@ pub(crate) struct Body {
     /// `Content-Length`.
     announced: Option<u64>,
     received: u64,
+    /// Read to be looked at, not handed out yet.
+    ahead: BytesMut,
 }
 
 /// Leaving `Open` closes or returns the connection and gives the turn back.
@@ -56,7 +60,32 @@ impl Body {
             limit,
             announced,
             received: 0,
+            ahead: BytesMut::new(),
         })
+    }
+
+    /// The first bytes that have not been handed out: at least `least` of them, fewer only at the end.
+    pub(crate) async fn start(&mut self, least: usize) -> Result<&[u8], Fault> {
+        while self.ahead.len() < least
+            && let Some(bytes) = self.next().await?
+        {
+            self.ahead.extend_from_slice(&bytes);
+        }
+        Ok(&self.ahead)
+    }
+
+    /// Accepts no more than `limit` bytes in all from here on.
+    pub(crate) fn limit_to(&mut self, limit: u64) -> Result<(), Fault> {
+        self.limit = limit;
+        if self.announced.is_some_and(|length| length > limit) || self.received > limit {
+            return Err(Fault::TooLarge { limit });
+        }
+        Ok(())
+    }
+
+    /// Waits for as long as pieces come, each within `idle`.
+    pub(crate) fn endless(&mut self, idle: Duration) {
+        self.patience.endless(idle);
     }
 
     /// Bytes that [`Self::chunk`] will hand out in all, if that is known.
@@ -66,6 +95,13 @@ impl Body {
 
     /// The next bytes, never empty; `None` at the end. Safe to cancel. A fault is final.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        if !self.ahead.is_empty() {
+            return Ok(Some(self.ahead.split().freeze()));
+        }
+        self.next().await
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         let chunk = self.read().await;
         match &chunk {
             Ok(Some(_)) => {}

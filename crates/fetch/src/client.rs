@@ -172,6 +172,19 @@ impl Client {
         Streaming::accept(arrived, request, total)?.unpacked()
     }
 
+    /// As [`Self::open`], of what may be a document or an endless stream. [`Streaming::start`] looks at
+    /// its first bytes; then [`Streaming::document`] collects the one within its limits, or
+    /// [`Streaming::endless`] lifts them for the other. `body_max` and gzip concern documents only.
+    pub async fn open_either(&self, request: &Request) -> Result<Streaming, Error> {
+        let total = Total::starting_now(&request.timeouts);
+        let endless = Request {
+            body_max: u64::MAX,
+            ..request.clone()
+        };
+        let arrived = self.exchange(&endless, None, total).await?;
+        Streaming::accept(arrived, &endless, total)
+    }
+
     async fn exchange(
         &self,
         request: &Request,

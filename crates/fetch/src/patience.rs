@@ -65,6 +65,15 @@ impl Patience {
         }
     }
 
+    /// No end but silence of `idle`.
+    pub(crate) fn endless(&mut self, idle: Duration) {
+        self.idle = idle;
+        self.total = Total {
+            limit: FOREVER,
+            at: Instant::now() + FOREVER,
+        };
+    }
+
     /// Waits for a piece of the body. Safe to cancel.
     pub(crate) async fn wait<T>(&mut self, piece: impl Future<Output = T>) -> Result<T, Fault> {
         let now = Instant::now();

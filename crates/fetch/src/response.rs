@@ -73,6 +73,31 @@ impl Streaming {
             .map_err(|fault| fault.at(&self.head.final_url, self.redirects))
     }
 
+    /// The first bytes that [`Self::chunk`] will hand out: at least `least` of them, fewer only where
+    /// the body is shorter. Nothing can be seen of a body in gzip, which only a document has.
+    pub async fn start(&mut self, least: usize) -> Result<&[u8], Error> {
+        if self.packed {
+            return Ok(b"");
+        }
+        let (url, redirects) = (&self.head.final_url, self.redirects);
+        let start = self.body.start(least).await;
+        start.map_err(|fault| fault.at(url, redirects))
+    }
+
+    /// The whole body, unpacked, of at most `limit` bytes.
+    pub async fn document(mut self, limit: u64) -> Result<Response, Error> {
+        let limited = self.body.limit_to(limit);
+        limited.map_err(|fault| fault.at(&self.head.final_url, self.redirects))?;
+        self.collect(limit).await
+    }
+
+    /// Lifts the request's limit on time in all: the body goes on for as long as its pieces come
+    /// within `idle` of each other. One in gzip is refused.
+    pub fn endless(mut self, idle: Duration) -> Result<Self, Error> {
+        self.body.endless(idle);
+        self.unpacked()
+    }
+
     /// The body as a stream that ends after its first error.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, Error>> + Send {
         stream::try_unfold(self, async |mut streaming| {

@@ -10,8 +10,10 @@
 
 mod chance;
 mod cursor;
+mod cutter;
 mod event;
 mod feed;
+mod flow;
 mod health;
 mod ladder;
 mod objects;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use base::Time;
 use url::Url;
 
+pub use cutter::{Aim, Cutter, PROBE, Piece, SourceKind};
 pub use event::{
     Effect, Event, Failure, FetchId, Fetched, Notice, Order, Protection, SwitchTo, Trouble, What,
 };
@@ -300,6 +303,7 @@ impl Channel {
         let Some(session) = current.or(next) else {
             return;
         };
+        let aim = aim(self.target_duration_s, &self.settings);
         let mut context = Context {
             now,
             out: &mut self.out,
@@ -307,12 +311,14 @@ impl Channel {
             serial: &mut self.serial,
             ladder: &mut self.ladder,
             filter: self.settings.variants,
+            aim,
         };
         session.fetched(&mut context, id.serial, outcome);
     }
 
     /// Lets both sessions ask for what is due.
     fn poll(&mut self, now: Time) {
+        let aim = aim(self.target_duration_s, &self.settings);
         let mut context = Context {
             now,
             out: &mut self.out,
@@ -320,6 +326,7 @@ impl Channel {
             serial: &mut self.serial,
             ladder: &mut self.ladder,
             filter: self.settings.variants,
+            aim,
         };
         let next = self.next.iter_mut().filter(|next| next.may_fetch());
         for session in self
@@ -425,5 +432,14 @@ impl Channel {
             .flatten()
             .min()
             .map_or(look, |due| due.max(now).min(look))
+    }
+}
+
+/// How a source that is a stream is to be cut: as the channel's segments are, if they are known.
+fn aim(fixed_s: Option<u64>, settings: &Settings) -> Aim {
+    let configured = Some(settings.target_duration_s).filter(|target_s| *target_s > 0);
+    Aim {
+        target_s: fixed_s.or(configured),
+        hasty: fixed_s.is_some(),
     }
 }

@@ -11,8 +11,7 @@ use std::time::Duration;
 use base::Time;
 use bytes::Bytes;
 use hls::channel::{
-    Channel as Machine, Effect, Event, Failure, FetchId, Fetched, Notice, Order, Position,
-    SourceDef, SwitchTo, TrackId,
+    Channel as Machine, Effect, Event, Notice, Order, Position, SourceDef, SwitchTo, TrackId,
 };
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -21,6 +20,7 @@ use crate::accounts::Slot;
 use crate::channel::{Channel, TRACK_IDLE};
 use crate::spec::SourceSpec;
 use crate::status::{ErrorNote, SourceStatus, Status, TrackStatus, note};
+use crate::stream::{Outcome, Parts};
 use crate::upstream::{Upstream, Upstreams, identity};
 use crate::view::{Body, Rendered, TrackView, View};
 
@@ -47,6 +47,9 @@ pub(crate) struct Driver {
     slots: HashMap<u64, usize>,
     manners: fetch::Manners,
     fetches: JoinSet<Outcome>,
+    /// What open streams bring, and where they bring it.
+    pieces: mpsc::Receiver<Outcome>,
+    parts: Parts,
     running: HashMap<u64, Vec<AbortHandle>>,
     tracks: HashMap<TrackId, Stored>,
     changed: HashSet<TrackId>,
@@ -65,12 +68,6 @@ pub(crate) struct Driver {
 struct Stored {
     segments: VecDeque<Body>,
     objects: HashMap<Arc<str>, Bytes>,
-}
-
-struct Outcome {
-    id: FetchId,
-    result: Result<Fetched, Failure>,
-    bytes: u64,
 }
 
 /// Numbers older than this say nothing of the target duration any more.
@@ -97,9 +94,10 @@ impl Driver {
                 Some(done) = driver.fetches.join_next() => {
                     // An abandoned fetch ends without an outcome.
                     if let Ok(outcome) = done {
-                        driver.arrived(outcome);
+                        driver.ended(outcome);
                     }
                 }
+                Some(piece) = driver.pieces.recv() => driver.arrived(piece),
                 () = driver.channel.demand.wanted.notified() => driver.look(),
                 () = tokio::time::sleep(wake - now) => {
                     driver.look();
@@ -141,6 +139,7 @@ impl Driver {
             channel.counters.generation.load(Ordering::Relaxed),
             positions,
         );
+        let (parts, pieces) = Parts::new(shared.clock.clone());
         let mut driver = Self {
             channel,
             machine,
@@ -149,6 +148,8 @@ impl Driver {
             slots: HashMap::new(),
             manners,
             fetches: JoinSet::new(),
+            pieces,
+            parts,
             running: HashMap::new(),
             tracks: HashMap::new(),
             changed: HashSet::new(),
@@ -229,6 +230,14 @@ impl Driver {
         });
     }
 
+    fn ended(&mut self, outcome: Outcome) {
+        // What a stream brought before it ended comes first.
+        while let Ok(piece) = self.pieces.try_recv() {
+            self.arrived(piece);
+        }
+        self.arrived(outcome);
+    }
+
     fn arrived(&mut self, outcome: Outcome) {
         self.channel
             .counters
@@ -306,14 +315,8 @@ impl Driver {
             .requests_upstream
             .fetch_add(1, Ordering::Relaxed);
         let generation = order.id.generation;
-        let mut fetch = Box::pin(async move {
-            let (result, bytes) = upstream.carry_out(&order).await;
-            Outcome {
-                id: order.id,
-                result,
-                bytes,
-            }
-        });
+        let parts = self.parts.clone();
+        let mut fetch = Box::pin(async move { upstream.carry_out(&order, &parts).await });
         // The runtime may start the newest task first. Polled here once, requests take their
         // places in the host's queue in the order of the machine.
         let begun = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -15,6 +15,7 @@ mod sealed;
 mod settings;
 pub mod spec;
 mod status;
+mod stream;
 mod task;
 mod upstream;
 mod view;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use base::ErrorKind;
 use bytes::Bytes;
-use fetch::{Client, Fault, Headers, Manners, Request, Scope, Timeouts, Validators};
+use fetch::{Client, Fault, Headers, Manners, Request, Response, Scope, Timeouts, Validators};
 use hls::aes128;
-use hls::channel::{Failure, Fetched, Order, Protection, What};
+use hls::channel::{Failure, Fetched, Order, Protection, SourceKind, What};
 use hls::container::inspect;
 use url::Url;
 
 use crate::accounts::Slot;
 use crate::spec::SourceSpec;
+use crate::stream::{self, Follower, Outcome, Parts};
 
 /// A source and what its requests need.
 #[derive(Debug)]
@@ -66,11 +67,16 @@ impl Upstream {
         }
     }
 
-    /// Fetches what `order` asks for. Returns the bytes received too, for counting.
-    pub(crate) async fn carry_out(&self, order: &Order) -> (Result<Fetched, Failure>, u64) {
-        match self.fetch(order).await {
+    /// Fetches what `order` asks for; what a stream brings on the way goes to `parts`.
+    pub(crate) async fn carry_out(&self, order: &Order, parts: &Parts) -> Outcome {
+        let (result, bytes) = match self.fetch(order, parts).await {
             Ok((fetched, bytes)) => (Ok(fetched), bytes),
             Err(failure) => (Err(failure), 0),
+        };
+        Outcome {
+            id: order.id,
+            result,
+            bytes,
         }
     }
 
@@ -89,12 +95,13 @@ impl Upstream {
         Ok(self.client.get(&request).await?.body)
     }
 
-    async fn fetch(&self, order: &Order) -> Result<(Fetched, u64), Failure> {
+    async fn fetch(&self, order: &Order, parts: &Parts) -> Result<(Fetched, u64), Failure> {
         let request = self
             .request(&order.url, order.timeout)
             .await
             .map_err(failure)?;
         match &order.what {
+            What::Source(aim) => self.source(request, parts.of(order.id, *aim)).await,
             What::Playlist { conditional } => self.playlist(request, *conditional).await,
             What::Segment { range, protection } => {
                 let request = Request {
@@ -117,6 +124,26 @@ impl Upstream {
                 let body = self.client.get(&request).await.map_err(failure)?.body;
                 let bytes = body.len() as u64;
                 Ok((Fetched::Object(body), bytes))
+            }
+        }
+    }
+
+    /// The first look at a source: a playlist, or a stream that is followed until it breaks off.
+    async fn source(
+        &self,
+        request: Request,
+        follower: Follower<'_>,
+    ) -> Result<(Fetched, u64), Failure> {
+        let request = Request {
+            gzip: true,
+            ..request
+        };
+        let mut opened = self.client.open_either(&request).await.map_err(failure)?;
+        match stream::kind(&mut opened).await.map_err(failure)? {
+            SourceKind::Stream => Err(follower.follow(opened).await),
+            SourceKind::Playlist => {
+                let response = opened.document(PLAYLIST_MAX).await.map_err(failure)?;
+                Ok(self.loaded(request.url, response))
             }
         }
     }
@@ -147,23 +174,25 @@ impl Upstream {
         let Some(response) = response else {
             return Ok((Fetched::NotModified, 0));
         };
+        Ok(self.loaded(request.url, response))
+    }
+
+    /// Takes a playlist, and what to ask with next time.
+    fn loaded(&self, asked: Url, response: Response) -> (Fetched, u64) {
         let mut validators = self.validators();
         if validators.len() >= VALIDATORS_MAX {
             validators.clear();
         }
         match response.head.validators {
-            Some(new) => validators.insert(request.url, new),
-            None => validators.remove(&request.url),
+            Some(new) => validators.insert(asked, new),
+            None => validators.remove(&asked),
         };
         let bytes = response.body.len() as u64;
-        let final_url = response.head.final_url;
-        Ok((
-            Fetched::Playlist {
-                body: response.body,
-                final_url,
-            },
-            bytes,
-        ))
+        let fetched = Fetched::Playlist {
+            body: response.body,
+            final_url: response.head.final_url,
+        };
+        (fetched, bytes)
     }
 
     async fn request(&self, url: &Url, timeout: Duration) -> Result<Request, fetch::Error> {
@@ -230,7 +259,7 @@ fn look_at(body: Bytes, protection: &Protection, url: &Url) -> Result<Fetched, F
     clippy::needless_pass_by_value,
     reason = "the shape that map_err wants"
 )]
-fn failure(error: fetch::Error) -> Failure {
+pub(crate) fn failure(error: fetch::Error) -> Failure {
     let (status, retry_after) = match &error.fault {
         Fault::Status { code, retry_after } => (Some(*code), *retry_after),
         _ => (None, None),

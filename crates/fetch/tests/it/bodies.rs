@@ -77,6 +77,73 @@ async fn a_body_as_it_arrives() {
 }
 
 #[tokio::test]
+async fn what_is_looked_at_first_is_handed_out_all_the_same() {
+    let steps = vec![
+        Step::Send(head(200, &[])),
+        Step::Send(b"ab".to_vec()),
+        Step::Wait(30 * MS),
+        Step::Send(b"cdef".to_vec()),
+        Step::Close,
+    ];
+    let server = Server::always(steps).await;
+    let client = client();
+    let request = request(&client, url(&server, "/live"));
+    let mut streaming = client.open_either(&request).await.unwrap();
+    assert_eq!(streaming.start(1).await.unwrap(), b"ab");
+    assert_eq!(streaming.start(3).await.unwrap(), b"abcdef");
+    assert_eq!(streaming.start(9).await.unwrap(), b"abcdef");
+    assert_eq!(streaming.document(6).await.unwrap().body, "abcdef");
+    let mut streaming = client.open_either(&request).await.unwrap();
+    streaming.start(1).await.unwrap();
+    let error = streaming.document(5).await.unwrap_err();
+    assert_eq!(checked(&error, "127.0.0.1"), Fault::TooLarge { limit: 5 });
+}
+
+#[tokio::test]
+async fn an_endless_stream_has_no_limit_but_silence() {
+    let server = Server::start(|path| {
+        let then = match path.contains("silent") {
+            true => Step::Hang,
+            false => Step::Repeat(vec![b'x'; 1000], MS),
+        };
+        vec![Step::Send(head(200, &[])), Step::Send(vec![b'x'; 9]), then]
+    })
+    .await;
+    let client = client();
+    let mut asked = request(&client, url(&server, "/live"));
+    asked.timeouts.total = Some(100 * MS);
+    asked.body_max = 10;
+    let mut stream = client.open_either(&asked).await.unwrap();
+    stream.start(1).await.unwrap();
+    let mut stream = stream.endless(Duration::from_secs(5)).unwrap();
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < 200 * MS {
+        stream.chunk().await.unwrap().unwrap();
+    }
+    asked.url = url(&server, "/silent");
+    let stream = client.open_either(&asked).await.unwrap();
+    let mut stream = stream.endless(20 * MS).unwrap();
+    stream.chunk().await.unwrap();
+    let fault = checked(&stream.chunk().await.unwrap_err(), "127.0.0.1");
+    let limit = 20 * MS;
+    let phase = fetch::Phase::Idle;
+    assert_eq!(fault, Fault::Timeout { phase, limit });
+}
+
+#[tokio::test]
+async fn a_document_in_gzip_is_no_stream() {
+    let packed = gzip(b"#EXTM3U\n");
+    let server = Server::always(vec![reply(200, &[("Content-Encoding", "gzip")], packed)]).await;
+    let client = client();
+    let request = request(&client, url(&server, "/live"));
+    let mut streaming = client.open_either(&request).await.unwrap();
+    assert_eq!(streaming.start(4).await.unwrap(), b"");
+    assert_eq!(streaming.document(100).await.unwrap().body, "#EXTM3U\n");
+    let streaming = client.open_either(&request).await.unwrap();
+    assert!(streaming.endless(MS).is_err());
+}
+
+#[tokio::test]
 async fn bodies_beyond_the_limit() {
     let limit = Fault::TooLarge { limit: 1000 };
     let announced = vec![

@@ -6,6 +6,7 @@ use base::{ByteRange, ErrorKind};
 use bytes::Bytes;
 use url::Url;
 
+use super::cutter::{Aim, Piece};
 use super::{SourceDef, TrackId};
 use crate::container::Inspection;
 use crate::timeline::ObjectName;
@@ -26,7 +27,7 @@ pub enum Event {
     Tick,
     /// These tracks are watched now. Tracks that are missing are not fetched any more.
     Demand(Vec<TrackId>),
-    /// A fetch ended.
+    /// A fetch ended; or an open stream, which goes on, brought something.
     Fetched(FetchId, Result<Fetched, Failure>),
     /// An administrator wants another source.
     Switch(SwitchTo),
@@ -71,6 +72,11 @@ pub enum Fetched {
     Opaque(Bytes),
     /// A key or an initialisation section.
     Object(Bytes),
+    /// A transport stream instead of a playlist: its pieces follow, under the same id, until a
+    /// [`Failure`] says why it ended.
+    Stream,
+    /// A segment of the stream.
+    Piece(Piece),
 }
 
 /// Why a fetch brought nothing.
@@ -143,13 +149,15 @@ pub struct Order {
     pub url: Url,
     /// What for.
     pub what: What,
-    /// Until the whole body has arrived.
+    /// Until the whole body has arrived, or a stream has begun.
     pub timeout: Duration,
 }
 
 /// What an [`Order`] is for.
 #[derive(Clone, Debug)]
 pub enum What {
+    /// The source's own URL: a playlist, or a transport stream, which is cut as `Aim` says.
+    Source(Aim),
     /// A playlist.
     Playlist {
         /// The last one that this URL brought is known: it need not come again unchanged.

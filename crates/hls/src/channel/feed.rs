@@ -14,6 +14,7 @@ use super::chance::Chance;
 use super::cursor::{Advance, Cursor};
 pub(super) use super::cursor::{Joint, file_name};
 use super::event::Failure;
+use super::flow::Flow;
 use super::objects::{Kind, Reference};
 use crate::container::Inspection;
 use crate::playlist::{DateRange, Media, Method, Segment};
@@ -89,11 +90,13 @@ pub(super) struct Feed {
     base: Url,
     load: Load,
     epoch: u64,
-    next_slot: u64,
+    pub(super) next_slot: u64,
     /// When the head of the queue was last taken.
     taken_at: Time,
     /// Segments passed over since the last one that was published.
-    missed: u64,
+    pub(super) missed: u64,
+    /// Of a stream, which is not loaded but comes.
+    pub(super) flow: Option<Flow>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +129,8 @@ pub(super) struct Slot {
     pub(super) map: Option<Reference>,
     pub(super) state: SlotState,
     pub(super) attempts: u32,
+    /// A decoder can begin with it, as far as we know.
+    pub(super) independent: bool,
 }
 
 #[derive(Debug)]
@@ -173,6 +178,18 @@ impl Feed {
             next_slot: 0,
             taken_at: now,
             missed: 0,
+            flow: None,
+        }
+    }
+
+    /// Of a stream that is open, whose pieces are taken by [`Feed::flowed`].
+    pub(super) fn of_stream(now: Time, url: Url, start: Start, target_s: u64) -> Self {
+        Self {
+            independent: true,
+            target: Duration::from_secs(target_s),
+            load: Load::Over,
+            flow: Some(Flow::new(now)),
+            ..Self::new(now, url, start)
         }
     }
 
@@ -273,6 +290,9 @@ impl Feed {
 
     /// Since when the source has listed a segment that is not here, and none has come.
     pub(super) fn waiting_since(&self) -> Option<Time> {
+        if let Some(flow) = &self.flow {
+            return flow.due(self.target);
+        }
         let head = self.slots.front()?;
         let waiting = matches!(head.state, SlotState::Due(_) | SlotState::Fetching);
         waiting.then_some(head.queued.max(self.taken_at))
@@ -318,6 +338,20 @@ impl Feed {
                 ..
             })
         )
+    }
+
+    /// Forgets all but the newest `count` that are here; what is left begins where a decoder can.
+    pub(super) fn keep_newest(&mut self, count: usize) {
+        let ready = |slot: &&Slot| matches!(slot.state, SlotState::Ready { .. });
+        let old = self
+            .slots
+            .iter()
+            .filter(ready)
+            .count()
+            .saturating_sub(count);
+        let begins = |at: &usize| self.slots.get(*at).is_some_and(|slot| slot.independent);
+        let dropped = (0..=old).rev().find(begins).unwrap_or(0);
+        self.slots.drain(..dropped);
     }
 
     pub(super) fn slot(&mut self, id: u64) -> Option<&mut Slot> {
@@ -414,6 +448,7 @@ impl Feed {
                 SlotState::Due(now)
             },
             attempts: 0,
+            independent: true,
         });
         self.next_slot += 1;
     }

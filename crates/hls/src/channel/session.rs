@@ -2,6 +2,7 @@
 //! and maps. A session that ended takes everything it asked for with it.
 
 mod arrivals;
+mod streaming;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use base::Time;
 use url::Url;
 
 use super::chance::Chance;
+use super::cutter::Aim;
 use super::event::{Effect, Failure, FetchId, Fetched, Order, Protection, Trouble, What};
 use super::feed::{Feed, Link, Published, Slot, SlotState, Start};
 use super::ladder::{Ladder, Mismatch, VariantFilter};
@@ -53,6 +55,10 @@ enum Root {
     Due(Time),
     Loading,
     Media,
+    /// An open transport stream.
+    Stream {
+        since: Time,
+    },
     Multi {
         playlist: Box<Multivariant>,
         base: Url,
@@ -75,6 +81,7 @@ pub(super) struct Context<'a> {
     pub(super) serial: &'a mut u64,
     pub(super) ladder: &'a mut Option<Ladder>,
     pub(super) filter: VariantFilter,
+    pub(super) aim: Aim,
 }
 
 /// A segment whose turn has come.
@@ -129,7 +136,7 @@ impl Session {
                 ctx,
                 Purpose::Root,
                 url,
-                What::Playlist { conditional: false },
+                What::Source(ctx.aim),
                 Duration::from_secs(5),
             );
         }
@@ -183,10 +190,8 @@ impl Session {
         match &self.root {
             Root::Due(_) | Root::Loading => false,
             Root::Multi { .. } if self.feeds.is_empty() => !watched,
-            Root::Media | Root::Multi { .. } if waited => {
-                self.feeds.values().any(Feed::head_is_ready)
-            }
-            Root::Media | Root::Multi { .. } => self.feeds.values().all(Feed::head_is_ready),
+            _ if waited => self.feeds.values().any(Feed::head_is_ready),
+            _ => self.feeds.values().all(Feed::head_is_ready),
         }
     }
 
@@ -203,14 +208,7 @@ impl Session {
     /// source was on air.
     pub(super) fn keep_newest(&mut self, count: usize) {
         for feed in self.feeds.values_mut() {
-            let ready = feed
-                .slots
-                .iter()
-                .filter(|slot| matches!(slot.state, SlotState::Ready { .. }))
-                .count();
-            for _ in count..ready {
-                feed.slots.pop_front();
-            }
+            feed.keep_newest(count);
         }
     }
 
@@ -266,8 +264,9 @@ impl Session {
     pub(super) fn stalled_for(&self, now: Time) -> Duration {
         let open = self.feeds.values().filter(|feed| !feed.ended);
         let oldest = match self.root {
-            Root::Due(_) | Root::Loading => Some(self.started),
-            Root::Media | Root::Multi { .. } => open.map(|feed| feed.progress.new_at).min(),
+            // A stream that is opened again has its feeds already.
+            Root::Due(_) | Root::Loading if self.feeds.is_empty() => Some(self.started),
+            _ => open.map(|feed| feed.progress.new_at).min(),
         };
         oldest.map_or(Duration::ZERO, |since| now - since)
     }
@@ -298,7 +297,12 @@ impl Session {
         serial: u64,
         outcome: Result<Fetched, Failure>,
     ) {
-        match self.pending.remove(&serial) {
+        let goes_on = matches!(outcome, Ok(Fetched::Stream | Fetched::Piece(_)));
+        let purpose = match goes_on {
+            true => self.pending.get(&serial).cloned(),
+            false => self.pending.remove(&serial),
+        };
+        match purpose {
             Some(Purpose::Root) => self.root_arrived(ctx, outcome),
             Some(Purpose::Playlist(track)) => self.playlist_arrived(ctx, &track, outcome),
             Some(Purpose::Segment(track, id)) => self.segment_arrived(ctx, &track, id, outcome),

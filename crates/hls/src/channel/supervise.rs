@@ -281,6 +281,7 @@ impl Channel {
             Why::Doubt if !alone => source.patience(session.target()),
             _ => (session.target() * 3).max(Duration::from_secs(6)),
         };
+        let patience = patience + session.cutting_takes();
         let late = now - session.started > patience && !ready;
         late.then(|| format!("no segment within {patience:?}"))
     }

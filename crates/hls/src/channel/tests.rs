@@ -2,6 +2,7 @@
 
 mod sim;
 mod stories;
+mod streams;
 
 use std::time::Duration;
 

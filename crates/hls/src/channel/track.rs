@@ -217,7 +217,7 @@ impl Track {
         let discontinuity =
             place == Place::Follow && self.joins_broken(now, session.generation, is_break);
         feed.placed = true;
-        let independent = feed.independent;
+        let independent = feed.independent && slot.independent;
         self.timeline
             .set_header(feed.header.clone(), &feed.date_ranges);
         for object in keys.iter().flatten() {

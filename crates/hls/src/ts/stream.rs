@@ -41,6 +41,8 @@ pub struct Segment {
     pub discontinuity: bool,
     /// Whether it starts with an access point.
     pub independent: bool,
+    /// When its first unit is decoded.
+    pub begin: Ticks,
 }
 
 impl std::fmt::Debug for Segment {
@@ -108,6 +110,8 @@ pub struct Segmenter {
     probed: usize,
     /// No access point was seen yet: what comes before one will be dropped.
     is_starting: bool,
+    /// The first segment need not be longer.
+    first: Option<Duration>,
     /// The clock is announced to jump.
     jump_announced: bool,
     saw_scrambled: bool,
@@ -148,12 +152,31 @@ impl Segmenter {
             part: Part::default(),
             probed: 0,
             is_starting: true,
+            first: None,
             jump_announced: false,
             saw_scrambled: false,
             head: Head::default(),
             step: Ticks::default(),
             failed: None,
         }
+    }
+
+    /// Ends the first segment once it lasts `first`, wherever that is: for players that wait.
+    #[must_use]
+    pub fn hasty(self, first: Duration) -> Self {
+        Self {
+            first: Some(first),
+            ..self
+        }
+    }
+
+    /// What segments should last from here on, and what they may.
+    pub fn aim(&mut self, target: Duration, longest: Duration) {
+        self.limits = Limits {
+            target,
+            longest,
+            ..self.limits
+        };
     }
 
     /// Takes the stream's next bytes and gives the segments that end in them. A stream that cannot be
@@ -312,6 +335,10 @@ impl Segmenter {
                 let step = self.part.newest.map_or(0, |unit| dts.since(unit.dts));
                 self.step = Ticks::new(step.unsigned_abs());
                 while !self.limits.allow(self.part.elapsed(dts)) && self.relieve(done) {}
+                let enough = |first: Duration| self.part.elapsed(dts) >= first;
+                if !self.is_starting && self.first.is_some_and(enough) {
+                    self.relieve(done);
+                }
             }
         }
         self.jump_announced = false;
@@ -364,6 +391,7 @@ impl Segmenter {
     }
 
     fn close_at(&mut self, mark: Mark, independent: bool, done: &mut Vec<Segment>) {
+        self.first = None;
         let duration = self.part.elapsed(mark.dts);
         done.push(self.part.cut(mark).into_segment(duration));
         self.part.independent = independent;

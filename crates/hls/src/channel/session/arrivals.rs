@@ -36,6 +36,8 @@ impl Session {
     ) {
         let (body, url) = match outcome {
             Ok(Fetched::Playlist { body, final_url }) => (body, final_url),
+            Ok(Fetched::Stream) => return self.stream_opened(ctx),
+            Ok(Fetched::Piece(piece)) => return self.piece_arrived(ctx, &piece),
             Ok(_) => return self.root_failed(ctx, unexpected()),
             Err(failure) => return self.root_failed(ctx, failure),
         };
@@ -62,6 +64,9 @@ impl Session {
     }
 
     fn root_is_media(&mut self, ctx: &mut Context<'_>, media: &Media, url: &Url) {
+        if !self.feeds.is_empty() {
+            return self.root_failed(ctx, corrupt("playlist where a stream was".to_owned()));
+        }
         self.root = Root::Media;
         let ladder = ctx.ladder.get_or_insert(Ladder::Single);
         for track in ladder.track_ids() {
@@ -79,9 +84,19 @@ impl Session {
 
     fn root_failed(&mut self, ctx: &mut Context<'_>, failure: Failure) {
         self.root_failures += u32::from(self.weigh(&failure));
-        let wait = retry_wait(self.root_failures, Duration::from_secs(1), ctx.chance);
+        // A stream that breaks off is opened again at once; then with patience.
+        let broke_off = matches!(self.root, Root::Stream { .. }) && self.root_failures <= 1;
+        let wait = match broke_off {
+            true => Duration::ZERO,
+            false => retry_wait(self.root_failures, Duration::from_secs(1), ctx.chance),
+        };
         self.root = Root::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
-        self.trouble(ctx, "playlist", failure.detail);
+        let code = if self.feeds.values().any(Feed::is_stream) {
+            "stream"
+        } else {
+            "playlist"
+        };
+        self.trouble(ctx, code, failure.detail);
     }
 
     pub(super) fn playlist_arrived(

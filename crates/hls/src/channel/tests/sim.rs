@@ -132,7 +132,7 @@ impl FakeSource {
         (
             took,
             Ok(match order.what {
-                What::Playlist { .. } => Fetched::Playlist {
+                What::Playlist { .. } | What::Source(_) => Fetched::Playlist {
                     body: self.playlist(now.as_ms()).into(),
                     final_url: order.url.clone(),
                 },

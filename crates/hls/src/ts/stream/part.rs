@@ -128,11 +128,13 @@ impl Part {
     }
 
     pub(super) fn into_segment(self, duration: Duration) -> Segment {
+        let begin = self.begin().unwrap_or_default();
         Segment {
             bytes: self.bytes,
             duration,
             discontinuity: self.discontinuity,
             independent: self.independent,
+            begin,
         }
     }
 }
