@@ -30,5 +30,6 @@ pub use registry::{Change, Live, NotChanged};
 pub use sealed::Sealed;
 pub use settings::Settings;
 pub use status::{ErrorNote, SourceStatus, Status, TrackStatus};
+pub use stream::kind;
 pub use view::{Form, Rendered, Shape, TrackView, View};
 pub use viewers::{Viewer, ViewerKey, Viewers};

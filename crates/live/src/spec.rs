@@ -36,7 +36,8 @@ pub struct ChannelSpec {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
-    /// An HLS playlist (media or multivariant) over http or https.
+    /// An HLS playlist (media or multivariant) or an MPEG-TS stream, over http or https. What it is is
+    /// told by its content.
     pub url: Url,
     /// Sent with every request to this source.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "header_map")]

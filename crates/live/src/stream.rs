@@ -54,8 +54,8 @@ impl Parts {
     }
 }
 
-/// Reads as much of a body as it takes to say what it is.
-pub(crate) async fn kind(opened: &mut Streaming) -> Result<SourceKind, fetch::Error> {
+/// Reads as much of a source's body as it takes to say what it is.
+pub async fn kind(opened: &mut Streaming) -> Result<SourceKind, fetch::Error> {
     let mut wanted = 1;
     loop {
         let start = opened.start(wanted).await?;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fetch::{Client, Headers, Request};
+use anyhow::Context;
+use fetch::{Client, Headers, Request, Response, Streaming};
+use hls::channel::{Aim, Cutter, SourceKind};
 use hls::container::inspect;
 use hls::playlist::{Limits, Media, Playlist, Variables};
 use live::spec::SourceSpec;
@@ -16,6 +18,8 @@ pub(crate) struct Found {
 }
 
 const SEGMENT_MAX: u64 = 64 << 20;
+/// The longest first segment, and the wait for its beginning.
+const STREAM_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Loads the source's playlists and its newest segment.
 pub(crate) async fn source(
@@ -30,7 +34,13 @@ pub(crate) async fn source(
         scope: client.scope_of(&source.url).await?,
         manners: client.manners(),
     };
-    let (playlist, url) = probe.playlist(&source.url, &Variables::default()).await?;
+    let request = probe.request(&source.url)?;
+    let mut opened = client.open_either(&request).await?;
+    if live::kind(&mut opened).await? == SourceKind::Stream {
+        return probe_stream(opened.endless(request.timeouts.idle)?).await;
+    }
+    let response = opened.document(request.body_max).await?;
+    let (playlist, url) = parse(response, &Variables::default())?;
     match playlist {
         Playlist::Media(media) => {
             let found = probe.media(&media, &url).await?;
@@ -54,6 +64,34 @@ pub(crate) async fn source(
             })
         }
     }
+}
+
+/// Reads a stream until a segment can be cut from it.
+async fn probe_stream(mut stream: Streaming) -> anyhow::Result<Found> {
+    let mut cutter = Cutter::new(Aim {
+        target_s: None,
+        hasty: false,
+    });
+    let first = async {
+        loop {
+            let Some(chunk) = stream.chunk().await? else {
+                anyhow::bail!("MPEG-TS stream that ended before a segment could be cut")
+            };
+            if let Some(piece) = cutter.push(&chunk)?.into_iter().next() {
+                return Ok(piece);
+            }
+        }
+    };
+    let piece = tokio::time::timeout(STREAM_PATIENCE, first).await;
+    let piece = piece.with_context(|| {
+        format!("MPEG-TS stream of which no segment came within {STREAM_PATIENCE:?}")
+    })??;
+    let unusable = piece.inspection.err();
+    let blind = (!piece.independent).then(|| "no random-access point was found".to_owned());
+    Ok(Found {
+        what: format!("MPEG-TS stream, segments of {:.1?}", piece.duration),
+        warning: unusable.or(blind),
+    })
 }
 
 struct Probe<'a> {
@@ -86,9 +124,7 @@ impl Probe<'_> {
 
     async fn playlist(&self, url: &Url, imports: &Variables) -> anyhow::Result<(Playlist, Url)> {
         let response = self.client.get(&self.request(url)?).await?;
-        let url = response.head.final_url;
-        let playlist = Playlist::parse(&response.body, &url, imports, &Limits::default())?;
-        Ok((playlist, url))
+        parse(response, imports)
     }
 
     async fn media(&self, media: &Media, url: &Url) -> anyhow::Result<Found> {
@@ -136,4 +172,10 @@ impl Probe<'_> {
             warning: warning.or(lying).or(ended),
         })
     }
+}
+
+fn parse(response: Response, imports: &Variables) -> anyhow::Result<(Playlist, Url)> {
+    let url = response.head.final_url;
+    let playlist = Playlist::parse(&response.body, &url, imports, &Limits::default())?;
+    Ok((playlist, url))
 }

@@ -42,7 +42,7 @@ pub struct Ffmpeg {
 /// Removed segments that ffmpeg keeps: more than RFC 8216 §6.2.2 asks for a window of six.
 const KEPT: &str = "9";
 /// An encoder that outlives its test by accident ends after an hour.
-const SECONDS_MAX: &str = "3600";
+pub(super) const SECONDS_MAX: &str = "3600";
 
 impl Ffmpeg {
     /// Plays `clip` round and round into the folder `served`, as `index.m3u8`; files that are not to be served
@@ -156,7 +156,11 @@ const LADDER: &str = "v:0,agroup:sound,name:360p v:1,agroup:sound,name:240p v:2,
                       a:0,agroup:sound,name:sound,language:en,default:yes";
 
 /// The clip as an MP4 file, which ffmpeg loops more exactly than a transport stream, whose durations it guesses.
-async fn prepare(clip: Clip, format: Format, work: &Path) -> Result<std::path::PathBuf, Error> {
+pub(super) async fn prepare(
+    clip: Clip,
+    format: Format,
+    work: &Path,
+) -> Result<std::path::PathBuf, Error> {
     let (input, output) = (work.join("clip.ts"), work.join("clip.mp4"));
     std::fs::write(&input, clip.file()).map_err(Error::io("writing the clip"))?;
     let mut command = ffmpeg();
@@ -211,7 +215,7 @@ fn subtitles() -> String {
     (0..24).map(line).collect()
 }
 
-fn ffmpeg() -> Command {
+pub(super) fn ffmpeg() -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-loglevel", "warning", "-nostdin", "-y"]);
     command

@@ -16,6 +16,7 @@ mod ffprobe;
 mod listen;
 mod nginx;
 mod process;
+mod stream;
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use ffmpeg::{Ffmpeg, Format};
 pub use ffprobe::ffprobe;
 pub use listen::{ffmpeg_listens, vlc_listens};
 pub use nginx::{Nginx, Request};
+pub use stream::{Connections, Encoding, StreamFault, StreamServer};
 
 use crate::wait::wait_until;
 use crate::{Clip, Error};

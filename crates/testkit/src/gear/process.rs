@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
@@ -26,30 +26,48 @@ impl Process {
         package: &'static str,
         log: &Path,
     ) -> Result<Self, Error> {
-        let file =
-            File::create(log).map_err(Error::io(format!("creating the log of {program}")))?;
-        let copy = file
-            .try_clone()
-            .map_err(Error::io(format!("creating the log of {program}")))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(copy)
-            .stderr(file)
-            .spawn()
-            .map_err(|source| {
-                // Refused: nowhere in PATH, and a folder of it is closed to us.
-                if matches!(
-                    source.kind(),
-                    ErrorKind::NotFound | ErrorKind::PermissionDenied
-                ) {
-                    Error::Missing { program, package }
-                } else {
-                    Error::Io {
-                        what: format!("starting {program}"),
-                        source,
-                    }
+        let copy = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
+        let (out, errors) = copy.map_err(Error::io(format!("creating the log of {program}")))?;
+        Self::run(command.stdout(out).stderr(errors), program, package, log)
+    }
+
+    /// The same, with what it writes to its standard output for the caller.
+    pub(super) fn piped(
+        command: &mut Command,
+        program: &'static str,
+        package: &'static str,
+        log: &Path,
+    ) -> Result<(Self, ChildStdout), Error> {
+        let errors = File::create(log);
+        let errors = errors.map_err(Error::io(format!("creating the log of {program}")))?;
+        command.stdout(Stdio::piped()).stderr(errors);
+        let process = Self::run(command, program, package, log)?;
+        let mut child = process.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let output = child.stdout.take().expect("it was just piped");
+        drop(child);
+        Ok((process, output))
+    }
+
+    fn run(
+        command: &mut Command,
+        program: &'static str,
+        package: &'static str,
+        log: &Path,
+    ) -> Result<Self, Error> {
+        let child = command.stdin(Stdio::null()).spawn().map_err(|source| {
+            // Refused: nowhere in PATH, and a folder of it is closed to us.
+            if matches!(
+                source.kind(),
+                ErrorKind::NotFound | ErrorKind::PermissionDenied
+            ) {
+                Error::Missing { program, package }
+            } else {
+                Error::Io {
+                    what: format!("starting {program}"),
+                    source,
                 }
-            })?;
+            }
+        })?;
         Ok(Self {
             program,
             child: Mutex::new(child),
