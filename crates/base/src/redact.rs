@@ -32,12 +32,12 @@ impl<T> fmt::Display for Redacted<T> {
     }
 }
 
-/// Path segments up to this length are taken for names, longer ones for tokens.
+/// Names of files up to this length are taken for names, longer ones for tokens.
 const NAME_LENGTH_MAX: usize = 40;
 
-/// A URL as it may be logged: scheme, host, port and path. User, password, query and fragment are
-/// dropped; a path segment that is too long to be a name, or that carries `=` or `~` as path tokens
-/// do, becomes `…`.
+/// A URL as it may be logged: scheme, host, port and the name of the file. User, password, folders, query
+/// and fragment are dropped; a name that is too long to be one, or that carries `=` or `~` as tokens do,
+/// becomes `…`.
 pub fn redact_url(url: &Url) -> String {
     let Some(host) = url.host_str() else {
         return format!("{}:…", url.scheme());
@@ -46,11 +46,16 @@ pub fn redact_url(url: &Url) -> String {
     if let Some(port) = url.port() {
         text.push_str(&format!(":{port}"));
     }
-    for segment in url.path_segments().into_iter().flatten() {
-        text.push('/');
-        let token = segment.len() > NAME_LENGTH_MAX || segment.contains(['=', '~']);
-        text.push_str(if token { "…" } else { segment });
-    }
+    // Providers put users and passwords, tokens and dates of expiry into folders.
+    let mut segments = url.path_segments().into_iter().flatten();
+    let file = segments.next_back().unwrap_or_default();
+    let token = file.len() > NAME_LENGTH_MAX || file.contains(['=', '~']);
+    text.push_str(if segments.next().is_some() {
+        "/…/"
+    } else {
+        "/"
+    });
+    text.push_str(if token { "…" } else { file });
     if url.query().is_some() {
         text.push_str("?…");
     }
@@ -70,8 +75,13 @@ mod tests {
     fn a_logged_url_names_the_place_and_no_secret() {
         check(
             "http://user:pass@a.example:8080/live/x.m3u8?token=s#f",
-            "http://a.example:8080/live/x.m3u8?…",
+            "http://a.example:8080/…/x.m3u8?…",
         );
+        check(
+            "http://a.example/live/user/password/1.ts",
+            "http://a.example/…/1.ts",
+        );
+        check("http://a.example/x.m3u8", "http://a.example/x.m3u8");
         check(
             "https://a.example/hdnts=exp=1~hmac=ab/x.ts",
             "https://a.example/…/x.ts",

@@ -89,7 +89,7 @@ pub(crate) struct Counters {
     pub(crate) ts_closed: AtomicU64,
 }
 
-/// The configured sources, then one URL that was switched to by hand.
+/// The configured sources, then the last two URLs that were switched to by hand.
 #[derive(Debug)]
 struct Sources {
     all: Vec<SourceSpec>,
@@ -307,7 +307,7 @@ impl Channel {
         true
     }
 
-    /// Puts a URL on air; it takes the place after the configured sources.
+    /// Puts a URL on air; it takes a place after the configured sources.
     pub async fn switch_to_url(&self, url: Url) {
         let known = self
             .sources()
@@ -319,8 +319,14 @@ impl Channel {
             return;
         }
         let (index, source) = {
+            let on_air = self.view.borrow().status.on_air;
             let mut sources = self.sources();
             let configured = self.spec.sources.len();
+            // What is on air keeps its place, so that it is still there if the new one brings nothing.
+            let index = match on_air {
+                Some(on_air) if on_air == configured => configured + 1,
+                _ => configured,
+            };
             let first = &self.spec.sources[0];
             // Another link of the same provider, as far as we know: it gets the same manners.
             let source = SourceSpec {
@@ -329,10 +335,14 @@ impl Channel {
                 user_agent: first.user_agent.clone(),
                 account: String::new(),
             };
-            sources.all.truncate(configured);
-            sources.all.push(source.clone());
-            sources.start_with = configured;
-            (configured, source)
+            let index = index.min(sources.all.len());
+            if index < sources.all.len() {
+                sources.all[index] = source.clone();
+            } else {
+                sources.all.push(source.clone());
+            }
+            sources.start_with = index;
+            (index, source)
         };
         self.command(Command::Switch { index, source }).await;
     }

@@ -159,6 +159,8 @@ impl Driver {
             answers: Vec::new(),
             ending: false,
         };
+        let starting = driver.machine.state();
+        driver.tell(Notice::State(starting));
         driver.look();
         let first = defs.into_iter().nth(start_with).filter(|_| start_with > 0);
         driver.step(match first {

@@ -176,15 +176,16 @@ impl Live {
             .collect()
     }
 
-    /// Adds the channels of the store. One that cannot be read is reported and left out; one that the
-    /// configuration file defines too yields to it.
+    /// Adds the channels of the store that are not there yet. One that cannot be read is reported and left
+    /// out; one that the configuration file defines too yields to it.
     pub async fn load_stored(&self) -> Result<Vec<NotChanged>, store::Error> {
+        let _changing = self.changing.lock().await;
         let mut left_out = Vec::new();
         for stored in self.shared.store.channels().await? {
+            let known = self.channel(stored.id.as_str());
             match ChannelSpec::from_json(stored.definition.expose()) {
-                Ok(spec) if self.channel(stored.id.as_str()).is_none() => {
-                    self.insert(spec, Origin::Api);
-                }
+                Ok(spec) if known.is_none() => self.insert(spec, Origin::Api),
+                Ok(_) if known.is_some_and(|known| known.origin() == Origin::Api) => {}
                 Ok(_) => left_out.push(NotChanged::OfFile(stored.id)),
                 Err(reason) => left_out.push(NotChanged::Unreadable {
                     id: stored.id,
@@ -195,7 +196,8 @@ impl Live {
         Ok(left_out)
     }
 
-    /// Makes the channels of the configuration file what `specs` says. Unchanged channels play on.
+    /// Makes the channels of the configuration file what `specs` says. Unchanged channels play on. What
+    /// the file hid of the store and does not define any more is back with [`Live::load_stored`].
     pub async fn apply(
         &self,
         settings: Settings,

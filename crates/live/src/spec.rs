@@ -54,6 +54,8 @@ pub struct SourceSpec {
 const SOURCES_MAX: usize = 32;
 /// Characters of a title, group, logo or id of a guide.
 const TEXT_MAX: usize = 1024;
+/// Of seconds: longer segments are no live stream.
+const TARGET_DURATION_MAX_S: u32 = 120;
 
 impl ChannelSpec {
     /// Checks what the types do not: there is a source, its headers can be sent, nothing is absurdly
@@ -72,8 +74,26 @@ impl ChannelSpec {
             if text.len() > TEXT_MAX {
                 return Err(format!("a text is longer than {TEXT_MAX} bytes"));
             }
+            if text.contains(char::is_control) {
+                return Err("a text must be one line, without control characters".to_owned());
+            }
+        }
+        let logo = Url::parse(&self.logo);
+        let web = logo.is_ok_and(|logo| matches!(logo.scheme(), "http" | "https"));
+        if !self.logo.is_empty() && !web {
+            return Err("logo must be an http or https URL".to_owned());
+        }
+        if self.target_duration_s > TARGET_DURATION_MAX_S {
+            return Err(format!(
+                "target_duration_s must be 0 to {TARGET_DURATION_MAX_S}"
+            ));
         }
         for source in &self.sources {
+            if source.user_agent.contains(char::is_control) || source.user_agent.len() > TEXT_MAX {
+                return Err(format!(
+                    "user_agent must be one line of at most {TEXT_MAX} bytes"
+                ));
+            }
             let headers = source.headers.iter().map(|(name, value)| (name, value));
             fetch::Headers::new(headers).map_err(|error| error.to_string())?;
         }

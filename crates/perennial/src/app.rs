@@ -60,9 +60,7 @@ impl Gateway {
             config.channels.clone(),
         )
         .await;
-        for left_out in live.load_stored().await.map_err(with_hint)? {
-            tracing::warn!(reason = %left_out, "a stored channel is left out");
-        }
+        load_stored(&live).await.map_err(with_hint)?;
         let settings = server::Settings {
             public_url: config.server.public_url.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
@@ -109,6 +107,14 @@ impl Gateway {
         keys.abort();
         store.close().await.map_err(with_hint)
     }
+}
+
+/// Adds the channels made through the API, but for those that the file hides.
+pub(crate) async fn load_stored(live: &Live) -> Result<(), store::Error> {
+    for left_out in live.load_stored().await? {
+        tracing::warn!(reason = %left_out, "a stored channel is left out");
+    }
+    Ok(())
 }
 
 /// Keys made or revoked by `perennial key` take effect within a second.
@@ -189,6 +195,9 @@ pub(crate) fn run(future: impl Future<Output = anyhow::Result<crate::Exit>>) -> 
         .and_then(|runtime| runtime.block_on(future));
     outcome.unwrap_or_else(|error| {
         crate::log::complain(&format!("perennial: {error:#}"));
+        if error.is::<server::TlsError>() {
+            return crate::Exit::Configuration;
+        }
         crate::Exit::Failed
     })
 }

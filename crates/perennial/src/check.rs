@@ -23,8 +23,17 @@ async fn check(loaded: Loaded) -> anyhow::Result<Exit> {
         "ok    {name}: valid, {} channels\n",
         config.channels.len()
     ));
-    let client = fetch::Client::new(fetch::Settings::default())?;
     let mut failed = 0;
+    if let Some(tls) = &config.server.tls {
+        match server::Tls::load(tls.cert_file.clone(), tls.key_file.clone()) {
+            Ok(_) => log::say("ok    [server.tls]: certificate and key belong together\n"),
+            Err(error) => {
+                failed += 1;
+                log::say(&format!("FAIL  [server.tls]: {error}\n"));
+            }
+        }
+    }
+    let client = fetch::Client::new(fetch::Settings::default())?;
     for channel in &config.channels {
         for (index, source) in channel.sources.iter().enumerate() {
             let place = format!("{} source {index} {}", channel.id, redact_url(&source.url));

@@ -29,7 +29,25 @@ const KEY_EXAMPLES: &str = "\
 Examples:
   perennial key create --label jellyfin
   perennial key list
-  perennial key revoke 3";
+  perennial key revoke f85350b8e7a8";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  perennial serve
+  perennial serve -c /etc/perennial/perennial.toml
+  PERENNIAL_SERVER__LISTEN=127.0.0.1:9000 perennial serve";
+
+const CHECK_EXAMPLE: &str = "\
+Example:
+  perennial check -c /etc/perennial/perennial.toml";
+
+const DEMO_EXAMPLE: &str = "\
+Example:
+  perennial demo -p 9000";
+
+const CONFIG_EXAMPLE: &str = "\
+Example:
+  perennial config print -c /etc/perennial/perennial.toml";
 
 /// One stable URL for every stream, whatever happens to its sources.
 #[derive(Debug, Parser)]
@@ -60,16 +78,19 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run the gateway (the default)
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ConfigFile),
     /// Run one channel, without a configuration
     #[command(after_help = LIVE_EXAMPLES)]
     Live(LiveArgs),
     /// Run everything on made-up sources, with a page to break them
+    #[command(after_help = DEMO_EXAMPLE)]
     Demo(DemoArgs),
     /// Validate the configuration, then probe every source
+    #[command(after_help = CHECK_EXAMPLE)]
     Check(ConfigFile),
     /// Show the configuration
-    #[command(subcommand, disable_help_subcommand = true)]
+    #[command(subcommand, disable_help_subcommand = true, after_help = CONFIG_EXAMPLE)]
     Config(ConfigVerb),
     /// Make, list and revoke API keys
     #[command(subcommand, disable_help_subcommand = true, after_help = KEY_EXAMPLES)]

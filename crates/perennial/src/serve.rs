@@ -157,6 +157,9 @@ impl Reloader {
                 newer.config.channels.clone(),
             )
             .await;
+        if let Err(error) = app::load_stored(&self.live).await {
+            tracing::error!(%error, "stored channels that the file hid are not back");
+        }
         tracing::info!(
             added = change.added.len(),
             changed = change.changed.len(),

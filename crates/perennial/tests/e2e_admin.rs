@@ -319,3 +319,87 @@ async fn it_says_how_it_does() {
     assert!(header(&page, "content-type").starts_with("text/html"));
     assert!(header(&page, "content-security-policy").contains("default-src 'none'"));
 }
+
+/// Media sequence numbers of a playlist, first and last.
+fn numbers(playlist: &str) -> (u64, u64) {
+    let first = playlist
+        .lines()
+        .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+    let first = first.and_then(|first| first.parse().ok()).unwrap_or(0);
+    (first, first + playlist.matches("#EXTINF").count() as u64)
+}
+
+/// Caches keep segments for a year under their numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_is_made_again_does_not_use_its_numbers_again() {
+    let gateway = Gateway::serve("").await;
+    let mut last = 0;
+    for _ in 0..2 {
+        let origin = Origin::start(Spec::default()).await.unwrap();
+        let input = json!({ "id": "mine", "sources": [{ "url": origin.url() }] }).to_string();
+        let added = gateway.admin(Method::POST, "/api/v1/channels", &input);
+        assert_eq!(added.await.status, 201);
+        let answer = gateway.get("/live/mine/index.m3u8").await;
+        let (first, next) = numbers(&String::from_utf8_lossy(&answer.body));
+        assert!(first >= last && next > first, "{first} after {last}");
+        last = next;
+        let removed = gateway.admin(Method::DELETE, "/api/v1/channels/mine", "");
+        assert_eq!(removed.await.status, 204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_the_file_hid_is_back_when_the_file_lets_go() {
+    let origin = Origin::start(Spec::default()).await.unwrap();
+    let gateway = Gateway::serve("").await;
+    let input = json!({ "id": "mine", "title": "T", "sources": [{ "url": origin.url() }] });
+    let input = input.to_string();
+    let added = gateway.admin(Method::POST, "/api/v1/channels", &input);
+    assert_eq!(added.await.status, 201);
+    for (file, title) in [
+        (channel("mine", &[&origin.url()]), ""),
+        (String::new(), "T"),
+    ] {
+        gateway.configure(&file);
+        let reloaded = gateway.admin(Method::POST, "/api/v1/reload", "").await;
+        assert_eq!(reloaded.status, 200);
+        assert_eq!(gateway.channel("mine").await["title"], title);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_fails_leaves_the_name_of_what_is_on_air() {
+    let [first, second] = [
+        Origin::start(Spec::default()).await.unwrap(),
+        Origin::start(Spec::default()).await.unwrap(),
+    ];
+    let gateway = Gateway::serve(&channel("news", &[&first.url()])).await;
+    gateway.playlist(INDEX).await;
+    let change = async |url: &str| {
+        let body = json!({ "url": url }).to_string();
+        gateway
+            .admin(Method::POST, "/change_stream/news", &body)
+            .await
+    };
+    assert_eq!(change(second.url().as_str()).await.status, 200);
+    let name = |info: &Value| info["source"]["name"].as_str().map(str::to_owned);
+    let second = Some(base::redact_url(&second.url()));
+    gateway
+        .until(SOON, "news", "the second is on air", |info| {
+            name(info) == second
+        })
+        .await;
+    let bad = first.url().join("/nothing.m3u8").unwrap();
+    for _ in 0..2 {
+        let answer = change(bad.as_str()).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(text.contains("Stream URL updated"), "{text}");
+    }
+    gateway
+        .until(SOON, "news", "trouble with the third", |info| {
+            let errors = info["errors"].as_array();
+            errors.is_some_and(|errors| errors.iter().any(|error| error["source"] == 2))
+        })
+        .await;
+    assert_eq!(name(&gateway.channel("news").await), second);
+}

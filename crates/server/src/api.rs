@@ -183,7 +183,8 @@ pub(crate) async fn channel(
 
 /// Adds a channel.
 #[utoipa::path(post, path = "/api/v1/channels", tag = "channels", request_body = ChannelInput,
-    responses((status = 201, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 408, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 201, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 409, body = Problem)))]
 pub(crate) async fn add(
     _: Admin,
@@ -197,7 +198,8 @@ pub(crate) async fn add(
 
 /// Adds or replaces a channel.
 #[utoipa::path(put, path = "/api/v1/channels/{id}", tag = "channels", request_body = ChannelInput,
-    responses((status = 200, body = ChannelInfo), (status = 201, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 408, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 200, body = ChannelInfo), (status = 201, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 409, body = Problem)))]
 pub(crate) async fn replace(
     _: Admin,
@@ -232,7 +234,8 @@ pub(crate) async fn remove(
 
 /// Puts another source on air.
 #[utoipa::path(post, path = "/api/v1/channels/{id}/switch", tag = "channels", request_body = SwitchInput,
-    responses((status = 202, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 408, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 202, body = ChannelInfo), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem)))]
 pub(crate) async fn switch(
     _: Admin,

@@ -55,19 +55,21 @@ pub enum Foreign {
     Origin,
 }
 
-/// A page of another site can make a browser on this machine send requests here: it cannot choose
-/// `Host` (so names that resolve to us are caught) nor hide `Origin`.
+/// A page of another site, or of another port of this machine, can make a browser here send requests to
+/// us: it cannot choose `Host` (so names that resolve to us are caught) nor hide `Origin`.
 pub fn is_of_this_machine(headers: &HeaderMap) -> Result<(), Foreign> {
     let host = headers
         .get(HOST)
         .and_then(|value| value.to_str().ok())
         .ok_or(Foreign::Host)?;
-    if !names_loopback(&format!("http://{host}")) {
+    // Only plain HTTP is served without an API key.
+    let own = format!("http://{host}");
+    if !names_loopback(&own) {
         return Err(Foreign::Host);
     }
-    match headers.get(ORIGIN).map(|value| value.to_str()) {
+    match headers.get(ORIGIN) {
         None => Ok(()),
-        Some(Ok(origin)) if names_loopback(origin) => Ok(()),
+        Some(origin) if origin.as_bytes().eq_ignore_ascii_case(own.as_bytes()) => Ok(()),
         Some(_) => Err(Foreign::Origin),
     }
 }
@@ -101,9 +103,15 @@ mod tests {
     fn other_sites_are_told_from_this_machine() {
         check(&[(HOST, "127.0.0.1:5000")], Ok(()));
         check(
-            &[(HOST, "[::1]:5000"), (ORIGIN, "http://localhost:5000")],
+            &[(HOST, "[::1]:5000"), (ORIGIN, "http://[::1]:5000")],
             Ok(()),
         );
+        for other in ["http://localhost:9999", "https://localhost:5000"] {
+            check(
+                &[(HOST, "localhost:5000"), (ORIGIN, other)],
+                Err(Foreign::Origin),
+            );
+        }
         check(&[], Err(Foreign::Host));
         check(&[(HOST, "rebound.example:5000")], Err(Foreign::Host));
         check(&[(HOST, "localhost.evil.example")], Err(Foreign::Host));

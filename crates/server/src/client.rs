@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use live::ViewerKey;
@@ -76,9 +78,10 @@ impl FromRequestParts<App> for BaseUrl {
         let scheme = scheme.filter(|scheme| matches!(*scheme, "https" | "http"));
         let scheme = scheme.unwrap_or(if peer.tls { "https" } else { "http" });
         let host = text(&parts.headers, &FORWARDED_HOST).filter(|_| by_proxy);
-        let host = host
-            .or_else(|| text(&parts.headers, &HOST))
-            .unwrap_or("localhost");
+        let host = host.or_else(|| text(&parts.headers, &HOST));
+        // It goes into lists of players: nothing but what a name and a port are made of.
+        let host = host.filter(|host| Authority::from_str(host).is_ok() && !host.contains('@'));
+        let host = host.unwrap_or("localhost");
         Ok(Self(format!("{scheme}://{host}")))
     }
 }

@@ -2,7 +2,7 @@
 //! that its clients read. Its `/stream` paths are in [`crate::players`].
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
@@ -11,22 +11,22 @@ use url::Url;
 
 use crate::auth::{has_key, is_of_this_machine};
 use crate::body::Whole;
-use crate::error::Problem;
 use crate::state::{Access, App};
 
 /// `POST /change_stream/{channel}` `{"url":"…"}`.
 pub(crate) async fn change_stream(
     State(app): State<App>,
     Path(channel): Path<String>,
-    headers: HeaderMap,
-    body: Result<Whole, Problem>,
+    request: Request,
 ) -> Response {
-    if let Some((status, message)) = refusal(&app, &headers) {
+    // Before the body, which strangers might never finish.
+    if let Some((status, message)) = refusal(&app, request.headers()) {
         return error(status, &message);
     }
     let Some(found) = app.live.channel(&channel) else {
         return error(StatusCode::NOT_FOUND, "Channel not found");
     };
+    let body = Whole::from_request(request, &app).await;
     let Some(url) = body.ok().and_then(|Whole(body)| url_of(&body)) else {
         return error(StatusCode::BAD_REQUEST, "No URL provided");
     };

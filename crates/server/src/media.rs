@@ -9,9 +9,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, IF_NONE_MATCH, RANGE, VARY,
+    ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, VARY,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use live::{Listener, Rendered};
 use tokio_util::sync::CancellationToken;
 
@@ -28,11 +28,14 @@ pub(crate) struct Wants {
 }
 
 impl Wants {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        // RFC 9110 §14.2 and §13.1.5: ranges are of GET, and one that depends on a validator needs
+        // one of ours, which bodies that never change do not have.
+        let ranged = method == Method::GET && !headers.contains_key(IF_RANGE);
         Self {
             gzip: accepts_gzip(headers),
             if_none_match: headers.get(IF_NONE_MATCH).cloned(),
-            range: headers.get(RANGE).cloned(),
+            range: headers.get(RANGE).filter(|_| ranged).cloned(),
         }
     }
 }
@@ -137,7 +140,10 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
             .trim()
             .strip_prefix("q=")
             .is_some_and(|q| q.trim().parse() == Ok(0.0));
-        matches!(name.trim(), "gzip" | "x-gzip") && !refused
+        let gzip = ["gzip", "x-gzip"]
+            .iter()
+            .any(|gzip| name.trim().eq_ignore_ascii_case(gzip));
+        gzip && !refused
     })
 }
 
@@ -159,7 +165,7 @@ mod tests {
             headers.insert(ACCEPT_ENCODING, value.parse().unwrap());
             accepts_gzip(&headers)
         };
-        assert!(accepts("gzip, deflate, br") && accepts("br;q=1.0, gzip;q=0.8"));
+        assert!(accepts("GZIP") && accepts("gzip, deflate, br") && accepts("br;q=1.0, gzip;q=0.8"));
         assert!(!accepts("br") && !accepts("gzip;q=0") && !accepts("") && !accepts("notgzip"));
     }
 

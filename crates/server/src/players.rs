@@ -103,7 +103,7 @@ async fn serve(
         .live
         .channel(asked.channel)
         .ok_or_else(|| Problem::no_channel(asked.channel))?;
-    let wants = Wants::of(&request.headers);
+    let wants = Wants::of(&request.method, &request.headers);
     let requester = Requester::new(&request.headers, peer, app);
     admit(app, &channel, &requester)?;
     let response = match asked.what {

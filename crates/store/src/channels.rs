@@ -10,6 +10,11 @@ pub const CHANNELS_MAX: usize = 10_000;
 /// How long a channel's definition may be.
 pub const DEFINITION_BYTES_MAX: usize = 256 * 1024;
 
+/// Tracks whose numbers are remembered, counting those of channels that are gone.
+const POSITIONS_MAX: i64 = 100_000;
+const FORGET_OLD_POSITIONS: &str = "DELETE FROM positions WHERE updated_ms < \
+    (SELECT updated_ms FROM positions ORDER BY updated_ms DESC LIMIT 1 OFFSET $1)";
+
 /// A channel as it was put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredChannel {
@@ -60,34 +65,27 @@ impl Store {
         }
     }
 
-    /// Forgets a channel and its positions, also those of a channel that was never put. `false` if
-    /// none was put.
-    ///
-    /// Stop the channel first: what it saves afterwards is kept.
+    /// Forgets a channel; `false` if none was put. Its positions stay: caches keep segments for a year
+    /// under their numbers, which a new channel of that name must not use again.
     ///
     /// # Errors
     /// A database that fails; then nothing is forgotten.
     pub async fn delete_channel(&self, id: &ChannelId) -> Result<bool, Error> {
         let db = &self.0.db;
-        let positions = &self.0.positions;
-        let _turn = positions.turn().await;
-        let existed = db
-            .run("deleting a channel", async {
-                let mut transaction = db.pool.begin().await?;
-                sqlx::query("DELETE FROM positions WHERE channel = $1")
-                    .bind(id.as_str())
-                    .execute(&mut *transaction)
-                    .await?;
-                let deleted = sqlx::query("DELETE FROM channels WHERE id = $1")
-                    .bind(id.as_str())
-                    .execute(&mut *transaction)
-                    .await?;
-                transaction.commit().await?;
-                Ok(deleted.rows_affected() > 0)
-            })
-            .await?;
-        positions.forget(id);
-        Ok(existed)
+        db.run("deleting a channel", async {
+            let mut transaction = db.pool.begin().await?;
+            let deleted = sqlx::query("DELETE FROM channels WHERE id = $1")
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query(FORGET_OLD_POSITIONS)
+                .bind(POSITIONS_MAX)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(deleted.rows_affected() > 0)
+        })
+        .await
     }
 
     /// All channels that were put, by id.

@@ -163,13 +163,6 @@ impl Positions {
         state.health.error.replace(error).is_none()
     }
 
-    /// Forgets what waits for a channel. The caller has the turn.
-    pub(crate) fn forget(&self, channel: &ChannelId) {
-        self.state()
-            .waiting
-            .retain(|(waiting, _), _| waiting != channel);
-    }
-
     pub(crate) fn close(&self) {
         self.state().closed = true;
     }
