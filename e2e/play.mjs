@@ -2,14 +2,14 @@
 // Plays a page of Perennial, or a bare playlist, in Chromium and says in one line of JSON how it went.
 //
 //   npm ci                                   once, in this folder
-//   node play.mjs URL [options]
+//   node play.mjs URL… [options]
 //
 // URL is a page that exposes `window.perennial.stats()`, or a playlist: a path that ends in .m3u8 or
 // begins with /stream/ is played by player.html, which is served from another origin (so CORS is tested
-// too) with the hls.js of ../web/dist.
+// too) with the hls.js of ../web/dist. Several URLs are played in tabs of their own at once.
 //
 //   --seconds N         measure for N seconds after every player has started   [12]
-//   --players N         N tabs at once                                         [1]
+//   --players N         N tabs of each URL at once                             [1]
 //   --as page|playlist|native  when the URL does not tell; native: a playlist, by Chromium's own player
 //   --start-timeout N   seconds within which every player must start           [20]
 //   --stall-ms N        a picture that stands still this long is a stall       [300]
@@ -80,14 +80,14 @@ try {
 
 async function main() {
   const [url] = positionals;
-  if (!url) throw new Error("usage: node play.mjs URL [options]; see the head of the file");
+  if (!url) throw new Error("usage: node play.mjs URL… [options]; see the head of the file");
   const actions = readActions();
   const bare = options.as ? options.as !== "page" : /\.m3u8$|^\/stream\//.test(new URL(url).pathname);
   const server = bare ? await servePlayer() : null;
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
   try {
-    const target = bare ? `${server.origin}/?src=${encodeURIComponent(url)}${options.as === "native" ? "&native" : ""}` : url;
-    const report = await run(browser, target, actions);
+    const target = (of) => (bare ? `${server.origin}/?src=${encodeURIComponent(of)}${options.as === "native" ? "&native" : ""}` : of);
+    const report = await run(browser, positionals.map(target), actions);
     const failed = judge(report, options.expect);
     console.log(JSON.stringify({ ok: failed.length === 0, failed, url: shown(url), ...report }));
     return failed.length === 0 ? 0 : 1;
@@ -105,11 +105,12 @@ function readActions() {
   return actions.sort((a, b) => a.at - b.at);
 }
 
-async function run(browser, target, actions) {
+async function run(browser, targets, actions) {
   const [width, height] = options.size.split("x").map(Number);
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: options.scheme });
   await context.addInitScript(sampler, Number(options["stall-ms"]));
-  const tabs = await Promise.all(Array.from({ length: Number(options.players) }, () => openTab(context, target)));
+  const all = targets.flatMap((target) => Array.from({ length: Number(options.players) }, () => target));
+  const tabs = await Promise.all(all.map((target) => openTab(context, target)));
   await Promise.all(tabs.map(waitForStart));
   if (options.progress) console.error(JSON.stringify({ event: "playing", started: tabs.every((tab) => tab.started) }));
   // A player that never started has nothing to measure; what it said is the result.

@@ -183,6 +183,11 @@ impl Collector for Channels {
             let member = responses.encode_family(&labels)?;
             ConstCounter::new(count.load(Ordering::Relaxed)).encode(member)?;
         }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let help = "Tasks that are alive";
+            let gauge = encoder.encode_descriptor("tasks", help, None, MetricType::Gauge)?;
+            ConstGauge::new(runtime.metrics().num_alive_tasks() as i64).encode(gauge)?;
+        }
         let failing = self.store.health().error.is_some();
         let help = "1 while the store cannot write";
         let gauge = encoder.encode_descriptor("store_failing", help, None, MetricType::Gauge)?;

@@ -145,6 +145,12 @@ impl Play {
         }
     }
 
+    /// Plays another one beside it, in a tab of its own.
+    pub(crate) fn and(mut self, url: &str) -> Self {
+        self.command.arg(url);
+        self
+    }
+
     /// A further option.
     pub(crate) fn with(mut self, option: &str, value: impl fmt::Display) -> Self {
         self.command.args([option, &value.to_string()]);

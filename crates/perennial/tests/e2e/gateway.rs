@@ -199,11 +199,20 @@ impl Gateway {
 
     /// The most resident memory so far, in MiB.
     pub(crate) fn memory_mib(&self) -> u64 {
+        self.status_mib("VmHWM:")
+    }
+
+    /// Resident memory at this moment, in MiB.
+    pub(crate) fn memory_now_mib(&self) -> u64 {
+        self.status_mib("VmRSS:")
+    }
+
+    fn status_mib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("a running process has a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-        kib.expect("a status has VmHWM") / 1024
+        kib.unwrap_or_else(|| panic!("a status has {name}")) / 1024
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -7,6 +7,7 @@
 )]
 
 mod canned;
+mod failing;
 mod gateway;
 mod played;
 mod raw;
@@ -14,6 +15,7 @@ mod raw;
 use std::time::Duration;
 
 pub(crate) use canned::{Answer, Canned};
+pub(crate) use failing::{FAILURES, Failing, Failure, Source};
 pub(crate) use gateway::{Gateway, KEY, channel, command};
 pub(crate) use played::{
     check_clean, check_consecutive, check_stretch, indexes, until_played, until_played_within,

@@ -118,8 +118,9 @@ mod tests {
             (Duration::ZERO, 1),
             "{alignment}"
         );
+        // The last unit of each stream is cut off.
         assert!(
-            alignment.known > 150 && alignment.unknown == 0,
+            alignment.known > 150 && alignment.unknown <= 2,
             "{alignment}"
         );
         let mut moved = rounds_on;
