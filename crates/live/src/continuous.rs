@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::channel::{Channel, INDEX, Unavailable};
 use crate::viewers::ViewerKey;
-use choice::choose;
+use choice::{Choice, choose};
 use program::{Joined, Program, Ring, carried};
 
 /// A connection that gets one continuous stream.
@@ -83,8 +83,8 @@ impl Channel {
     ) -> Result<Listener, Unavailable> {
         let limit = self.shared.settings().start_timeout;
         let started = tokio::time::timeout(limit, async {
-            let track = self.program_track(track).await?;
-            let seat = self.sit(&track);
+            let choice = self.choose(track).await?;
+            let seat = self.sit(&choice);
             let mut ring = seat.program.subscribe();
             let found = ring.wait_for(|ring| ring.entrance().is_some() || ring.is_ended());
             let entrance = found.await.ok().and_then(|ring| ring.entrance());
@@ -118,39 +118,43 @@ impl Channel {
         programs.values().map(|program| program.listeners()).sum()
     }
 
-    /// The track to listen to, once it has something that a transport stream can carry.
-    async fn program_track(self: &Arc<Self>, asked: Option<&str>) -> Result<Arc<str>, Unavailable> {
+    /// What to listen to, once it has something that a transport stream can carry.
+    async fn choose(self: &Arc<Self>, asked: Option<&str>) -> Result<Choice, Unavailable> {
         self.want(INDEX);
-        let track: Arc<str> = self
-            .wait(|view| match (&view.multivariant, asked) {
-                (None, None) => view.track("main").map(|_| Ok("main".into())),
-                (None, Some(asked)) => {
-                    let known = !view.tracks.is_empty();
-                    known.then(|| match view.track(asked) {
-                        Some(_) => Ok(asked.into()),
-                        None => Err(Unavailable::NotFound),
-                    })
-                }
-                (Some(playlist), asked) => Some(choose(&playlist.identity().body, asked)),
-            })
-            .await?;
-        self.want(&track);
-        self.wait(|view| {
-            let found = view.track(&track).filter(|found| found.is_ready())?;
-            let bodies = found.timeline().listed().filter(|entry| !entry.segment.gap);
-            let newest = bodies.last()?;
-            Some(carried(newest).map_err(Unavailable::NotCarried))
-        })
-        .await?;
-        Ok(track)
+        let only = |track: &str| Choice {
+            track: track.into(),
+            sound: None,
+        };
+        let choice = self.wait(|view| match (&view.multivariant, asked) {
+            (Some(playlist), asked) => Some(choose(&playlist.identity().body, asked)),
+            (None, None | Some("main")) => view.track("main").map(|_| Ok(only("main"))),
+            (None, Some(_)) => (!view.tracks.is_empty()).then_some(Err(Unavailable::NotFound)),
+        });
+        let choice = choice.await?;
+        for track in [Some(&choice.track), choice.sound.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            self.want(track);
+            let ready = self.wait(|view| {
+                let found = view.track(track).filter(|found| found.is_ready())?;
+                let bodies = found.timeline().listed().filter(|entry| !entry.segment.gap);
+                let newest = bodies.last()?;
+                Some(carried(newest).map_err(Unavailable::NotCarried))
+            });
+            ready.await?;
+        }
+        Ok(choice)
     }
 
-    fn sit(self: &Arc<Self>, track: &Arc<str>) -> Seat {
+    fn sit(self: &Arc<Self>, choice: &Choice) -> Seat {
         let mut programs = self.programs();
-        let known = programs.get(track).filter(|program| !program.is_ended());
+        let known = programs
+            .get(&choice.track)
+            .filter(|program| !program.is_ended());
         let program = known.cloned().unwrap_or_else(|| {
-            let program = Program::start(self, track);
-            programs.insert(track.clone(), program.clone());
+            let program = Program::start(self, choice);
+            programs.insert(choice.track.clone(), program.clone());
             program
         });
         program.add_listener();

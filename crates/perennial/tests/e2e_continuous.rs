@@ -67,7 +67,7 @@ async fn metric(gateway: &Gateway, name: &str) -> u64 {
 }
 
 /// Reads each segment that the origins write, as long as it is kept.
-fn learn(folders: [PathBuf; 2]) -> (Arc<Mutex<Moments>>, AbortOnDropHandle<()>) {
+fn learn(folders: Vec<(usize, PathBuf)>) -> (Arc<Mutex<Moments>>, AbortOnDropHandle<()>) {
     let moments = Arc::new(Mutex::new(Moments::new(ROUND)));
     let learned = moments.clone();
     let task = tokio::spawn(async move {
@@ -75,13 +75,13 @@ fn learn(folders: [PathBuf; 2]) -> (Arc<Mutex<Moments>>, AbortOnDropHandle<()>) 
         let mut each = tokio::time::interval(Duration::from_secs(1));
         loop {
             each.tick().await;
-            for (source, folder) in folders.iter().enumerate() {
+            for (source, folder) in &folders {
                 let files = std::fs::read_dir(folder).expect("the folder is there");
                 for file in files.map(|file| file.expect("the folder is read").path()) {
                     let is_segment = file.extension().is_some_and(|ending| ending == "ts");
                     if is_segment && read.insert(file.clone()) {
                         let segment = std::fs::read(&file).expect("a segment is kept for a while");
-                        learned.lock().expect("no panic").learn(source, &segment);
+                        learned.lock().expect("no panic").learn(*source, &segment);
                     }
                 }
             }
@@ -100,7 +100,8 @@ async fn ffmpeg_and_vlc_play_on_over_six_switches() {
         a.expect("ffmpeg and nginx run"),
         b.expect("ffmpeg and nginx run"),
     );
-    let (moments, _learning) = learn([&a, &b].map(|live| live.path().join("www")));
+    let folders = [&a, &b].map(|live| live.path().join("www"));
+    let (moments, _learning) = learn(folders.into_iter().enumerate().collect());
     let gateway = Gateway::serve(&channel("news", &[a.url(), b.url()])).await;
     let url = gateway.url("/live/news.ts");
     let length = listened();
@@ -203,6 +204,41 @@ async fn encrypted_sources_come_out_clear() {
     assert_eq!(
         (alignment.unknown, alignment.apart_max),
         (0, Duration::ZERO),
+        "{alignment}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_of_a_playlist_of_its_own_goes_with_its_pictures() {
+    let (a, b) = tokio::join!(
+        Live::start(Clip::A, Format::Apart),
+        Live::start(Clip::B, Format::Apart),
+    );
+    let sources = [a, b].map(|live| live.expect("ffmpeg and nginx run"));
+    let folders = sources.iter().enumerate().flat_map(|(source, live)| {
+        let www = live.path().join("www");
+        ["pictures", "sound"].map(|name| (source, www.join(name)))
+    });
+    let (moments, _learning) = learn(folders.collect());
+    let gateway = Gateway::serve(&channel("news", &[sources[0].url(), sources[1].url()])).await;
+    let listening = Listening::start(&gateway.url("/live/news.ts"), Pace::Free);
+    until_heard(&listening, GOP * 4).await;
+    for turn in [1, 0] {
+        let body = format!("{{\"source\":{turn}}}");
+        let path = "/api/v1/channels/news/switch";
+        assert_eq!(gateway.admin(Method::POST, path, &body).await.status, 202);
+        let so_far = listening.heard().stream().length();
+        until_heard(&listening, so_far + GOP * 5).await;
+    }
+    let heard = listening.stop();
+    check_clean(&heard);
+    assert_eq!(heard.stream().streams, [(0x100, 0x1b), (0x101, 0x0f)]);
+    let alignment = moments.lock().unwrap().alignment(heard.stream());
+    println!("{heard}{alignment}");
+    assert!(alignment.apart_max <= APART_MAX, "{alignment}");
+    assert_eq!(
+        (alignment.switches, alignment.unknown),
+        (2, 0),
         "{alignment}"
     );
 }
@@ -369,7 +405,7 @@ async fn what_cannot_be_sent_is_refused_with_its_reason() {
         ("/live/ladder.ts?track=v7", 404, "not found"),
         ("/live/dead.ts", 503, "no source"),
         ("/live/sealed.ts", 406, "a method that cannot be removed"),
-        ("/live/fmp4.ts", 406, "a playlist of its own"),
+        ("/live/fmp4.ts", 406, "fragmented MP4"),
     ];
     for (path, status, reason) in refused {
         let answer = gateway.get(path).await;

@@ -21,9 +21,9 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 const CHANNELS: usize = 10;
-/// A short window, so that memory is as it will be after half a minute.
+/// A short window, so that memory is as it will be after a minute.
 const LIVE: &str = "[live]\nwindow_segments = 4\nretain_segments = 6\n";
-const WARM_UP: Duration = Duration::from_secs(30);
+const WARM_UP: Duration = Duration::from_secs(50);
 /// What comes and goes: connections, and segments of two sources at once.
 const MEMORY_SLACK_MIB: u64 = 24;
 const TASKS_SLACK: u64 = 60;
@@ -114,10 +114,11 @@ async fn ten_channels_with_random_faults() {
     let seed = number("PERENNIAL_SEED", 1);
     println!("PERENNIAL_SEED={seed}");
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    // An end that was announced is no failure.
+    // An end that was announced is no failure. What a body without end costs is measured elsewhere.
+    let left_out = [Fault::EndList, Fault::Endless, Fault::GzipBomb];
     let faults: Vec<_> = Fault::ALL
         .into_iter()
-        .filter(|fault| *fault != Fault::EndList)
+        .filter(|fault| !left_out.contains(fault))
         .collect();
 
     let scenes = join_all((0..CHANNELS).map(Scene::set)).await;

@@ -10,6 +10,7 @@ pub(crate) mod build;
 #[cfg(test)]
 mod clocks;
 mod cut;
+mod interleave;
 mod length;
 mod packet;
 mod pes;
@@ -24,6 +25,7 @@ mod verify;
 
 pub use access::{AccessPoint, access_points};
 pub use cut::{CannotCut, Piece, cut};
+pub use interleave::Interleaver;
 pub use length::duration;
 pub use packet::{Adaptation, PACKET_LEN, Packet, Packets, Pid, SYNC_BYTE};
 pub use pes::PesHeader;

@@ -12,15 +12,16 @@ use bytes::Bytes;
 use hls::aes128;
 use hls::container::Container;
 use hls::timeline::{Entry, EntryKey, KeyUri};
-use hls::ts::{Joint, Packets, Splicer, access_points};
+use hls::ts::{Interleaver, Joint, Packets, Splicer, access_points};
 use tokio::sync::watch;
 
+use super::choice::Choice;
 use crate::channel::Channel;
 use crate::view::TrackView;
 
 /// A stream that somebody listens to.
 pub(crate) struct Program {
-    track: Arc<str>,
+    choice: Choice,
     ring: watch::Sender<Ring>,
     /// Changed only while the channel's [`super::Programs`] are locked.
     listeners: AtomicU64,
@@ -59,6 +60,9 @@ struct Joiner {
     program: Arc<Program>,
     splicer: Splicer,
     last_msn: Option<u64>,
+    /// Sound of a playlist of its own.
+    sound: Interleaver,
+    last_sound_msn: Option<u64>,
 }
 
 /// How often the stream says that somebody listens, and looks whether that is so.
@@ -66,6 +70,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Segments that a stream begins with: one for the first listener, one in reserve, and one more for a
 /// source whose segments do not all begin with a key picture.
 const BEGIN: usize = 3;
+
+/// Pictures wait for their sound until so many further segments of them are there.
+const SOUND_BEHIND: u64 = 2;
 
 /// Why a transport stream cannot carry this segment, if so.
 pub(super) fn carried(entry: &Entry) -> Result<(), &'static str> {
@@ -89,9 +96,9 @@ fn is_aes128(key: &EntryKey) -> bool {
 }
 
 impl Program {
-    pub(super) fn start(channel: &Arc<Channel>, track: &Arc<str>) -> Arc<Self> {
+    pub(super) fn start(channel: &Arc<Channel>, choice: &Choice) -> Arc<Self> {
         let program = Arc::new(Self {
-            track: track.clone(),
+            choice: choice.clone(),
             ring: watch::Sender::default(),
             listeners: AtomicU64::new(0),
         });
@@ -100,12 +107,11 @@ impl Program {
             program: program.clone(),
             splicer: Splicer::new(),
             last_msn: None,
+            sound: Interleaver::new(),
+            last_sound_msn: None,
         };
-        let span = tracing::info_span!(
-            "continuous",
-            channel = channel.id().as_str(),
-            track = &**track
-        );
+        let track = &*choice.track;
+        let span = tracing::info_span!("continuous", channel = channel.id().as_str(), track);
         crate::task::spawn("continuous", span, joiner.run());
         program
     }
@@ -179,7 +185,12 @@ impl Joiner {
         let mut look = tokio::time::interval(LOOK);
         loop {
             let view = views.borrow_and_update().clone();
-            if let Some(track) = view.track(&self.program.track)
+            let choice = &self.program.choice;
+            let sound = choice.sound.as_ref().and_then(|sound| view.track(sound));
+            if let Some(sound) = sound {
+                self.take_sound(sound);
+            }
+            if let Some(track) = view.track(&self.program.choice.track)
                 && !self.follow(track).await
             {
                 break;
@@ -192,7 +203,11 @@ impl Joiner {
                     if self.channel.forget(&self.program, false) {
                         break;
                     }
-                    self.channel.want(&self.program.track);
+                    let Choice { track, sound } = &self.program.choice;
+                    self.channel.want(track);
+                    if let Some(sound) = sound {
+                        self.channel.want(sound);
+                    }
                 }
             }
         }
@@ -216,12 +231,23 @@ impl Joiner {
                 .max(bad.map_or(0, |bad| bad + 1));
             new.drain(..begin);
         }
+        let newest = timeline.next_msn().saturating_sub(1);
         for entry in new {
             if let Err(reason) = carried(entry) {
                 self.give_up(reason);
                 return false;
             }
-            let segment = self.join(entry, track);
+            // What is missing or cannot be decrypted is a gap: its time passes.
+            let mut body = clear(entry, track).unwrap_or_default();
+            if self.program.choice.sound.is_some() {
+                let duration = entry.segment.duration;
+                let waits = newest - entry.msn < SOUND_BEHIND;
+                if waits && !self.sound.covers(entry.dsn, &body, duration) {
+                    return true;
+                }
+                body = self.sound.interleave(entry.dsn, &body, duration).into();
+            }
+            let segment = self.join(entry, &body);
             self.program
                 .ring
                 .send_modify(|ring| ring.push(segment, first_msn));
@@ -231,7 +257,18 @@ impl Joiner {
         !timeline.ended()
     }
 
-    fn join(&mut self, entry: &Entry, track: &TrackView) -> Joined {
+    /// Takes what is new of the sound.
+    fn take_sound(&mut self, track: &TrackView) {
+        for entry in track.timeline().listed() {
+            if self.last_sound_msn.is_none_or(|last| entry.msn > last) {
+                self.last_sound_msn = Some(entry.msn);
+                let body = clear(entry, track).unwrap_or_default();
+                self.sound.push_sound(entry.dsn, &body);
+            }
+        }
+    }
+
+    fn join(&mut self, entry: &Entry, body: &[u8]) -> Joined {
         let goes_on = self.last_msn.is_some_and(|last| entry.msn == last + 1);
         let joint = if goes_on && !entry.segment.discontinuity {
             Joint::Continuous
@@ -239,10 +276,8 @@ impl Joiner {
             Joint::Discontinuity
         };
         self.last_msn = Some(entry.msn);
-        // What is missing or cannot be decrypted is a gap: its time passes.
-        let body = clear(entry, track).unwrap_or_default();
         let duration = entry.segment.duration;
-        let bytes = Bytes::from(self.splicer.push(&body, joint, duration));
+        let bytes = Bytes::from(self.splicer.push(body, joint, duration));
         self.channel
             .counters
             .ts_joined
@@ -261,7 +296,7 @@ impl Joiner {
         tracing::info!(reason, "the continuous stream ends");
         let text = format!(
             "the continuous stream of {} ends: {reason}",
-            self.program.track
+            self.program.choice.track
         );
         let channel = &self.channel;
         channel.shared.emit(channel.id(), "ts_ended", None, text);

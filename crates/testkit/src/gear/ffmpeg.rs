@@ -24,6 +24,8 @@ pub enum Format {
     Aes128,
     /// Three video variants and an audio rendition in fMP4, two-second segments.
     Fmp4,
+    /// Transport stream with pictures and sound in playlists of their own, two-second segments.
+    Apart,
     /// Transport stream in one growing file, told apart by `EXT-X-BYTERANGE`.
     ByteRange,
     /// Sound alone, as ADTS without a container, two-second segments.
@@ -83,6 +85,7 @@ impl Ffmpeg {
                 "144p/index.m3u8",
                 "sound/index.m3u8",
             ],
+            Format::Apart => &["index.m3u8", "pictures/index.m3u8", "sound/index.m3u8"],
             Format::Subtitles => &["index.m3u8", "main.m3u8", "main_vtt.m3u8"],
             _ => &["index.m3u8"],
         }
@@ -115,6 +118,10 @@ fn output(command: &mut Command, format: Format, work: &Path, served: &Path) -> 
             command.args(["-hls_segment_type", "fmp4", "-var_stream_map", LADDER]);
             command.args(["-master_pl_name", "index.m3u8"]);
             (playlist, segments) = ("%v/index.m3u8", "%v/%06d.m4s");
+        }
+        Format::Apart => {
+            command.args(["-var_stream_map", APART, "-master_pl_name", "index.m3u8"]);
+            (playlist, segments) = ("%v/index.m3u8", "%v/%06d.ts");
         }
         Format::Subtitles => {
             // The subtitles' files take the name of the playlist.
@@ -152,6 +159,7 @@ const SUBTITLED: &str = "v:0,a:0,s:0,sgroup:subtitles,language:en,name:main";
 /// 2^33 ticks of 90 kHz are 95,443.7 s.
 const MOVED_S: &str = "95402";
 
+const APART: &str = "v:0,agroup:sound,name:pictures a:0,agroup:sound,name:sound,default:yes";
 const LADDER: &str = "v:0,agroup:sound,name:360p v:1,agroup:sound,name:240p v:2,agroup:sound,name:144p \
                       a:0,agroup:sound,name:sound,language:en,default:yes";
 
