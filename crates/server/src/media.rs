@@ -11,12 +11,13 @@ use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE,
     ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use live::{Listener, Rendered};
 use tokio_util::sync::CancellationToken;
 
 /// RFC 8216 §4 names two types; this one is what the compatible routes promise.
 const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// What a request says of the body that it wants; no more of its headers is copied.
@@ -126,6 +127,8 @@ pub(crate) fn endless(listener: Listener, stop: CancellationToken) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("video/MP2T"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+    // nginx would keep a gigabyte for a slow player, and we would never hear of it.
+    headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     response
 }
 
