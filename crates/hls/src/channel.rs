@@ -348,6 +348,9 @@ impl Channel {
         };
         let ids: Vec<TrackId> = session.feeds.keys().cloned().collect();
         for id in &ids {
+            if let Some(known) = self.published.get(&(session.source, id.clone())) {
+                session.skip_published(id, known);
+            }
             while session.refused.is_none() {
                 let Some(settled) = session.take_settled(now, id) else {
                     break;

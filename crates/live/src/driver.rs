@@ -11,13 +11,14 @@ use std::time::Duration;
 use base::Time;
 use bytes::Bytes;
 use hls::channel::{
-    Channel as Machine, Effect, Event, Notice, Order, Position, SourceDef, SwitchTo, TrackId,
+    Channel as Machine, Effect, Event, Notice, Order, Slate, SourceDef, SwitchTo, TrackId,
 };
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::accounts::Slot;
 use crate::channel::{Channel, TRACK_IDLE};
+use crate::numbers;
 use crate::spec::SourceSpec;
 use crate::status::{ErrorNote, SourceStatus, Status, TrackStatus, note};
 use crate::stream::{Outcome, Parts};
@@ -70,8 +71,6 @@ struct Stored {
     objects: HashMap<Arc<str>, Bytes>,
 }
 
-/// Numbers older than this say nothing of the target duration any more.
-const POSITION_FRESH_MS: i64 = 3_600_000;
 /// How often demand is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 const EXTRA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,13 +127,17 @@ impl Driver {
                 ))
             })
             .collect();
-        let positions = stored_positions(&channel).await;
+        let positions = numbers::load(&channel).await;
         let defs: Vec<SourceDef> = sources.iter().map(def).collect();
         let mut seed = [0; 8];
         // Without entropy, retries of several channels may fall together: no reason not to start.
         let _ = getrandom::fill(&mut seed);
         let machine = Machine::new(
-            settings.machine(channel.spec().target_duration_s, u64::from_le_bytes(seed)),
+            settings.machine(
+                channel.spec().target_duration_s,
+                slate(&channel).await,
+                u64::from_le_bytes(seed),
+            ),
             defs.clone(),
             channel.counters.generation.load(Ordering::Relaxed),
             positions,
@@ -461,25 +464,8 @@ impl Driver {
         let shown = TrackView::new(timeline.clone(), primed, segments, stored.objects.clone());
         self.view.tracks.insert(track.clone(), Arc::new(shown));
         if let Some(position) = self.machine.position(track) {
-            self.save(track, position);
+            numbers::save(&self.channel, track, position);
         }
-    }
-
-    fn save(&self, track: &TrackId, position: &Position) {
-        let shared = &self.channel.shared;
-        shared.positions.save(store::Position {
-            channel: self.channel.id().clone(),
-            track: track.as_str().to_owned(),
-            next_msn: position.next_msn,
-            head_msn: position.head_msn,
-            dsn: position.dsn,
-            discontinuity_msn: position.discontinuity_msn,
-            source: position.source.clone(),
-            source_msn: position.source_msn,
-            source_name: position.source_name.clone(),
-            target_duration_s: position.target_duration_s,
-            updated_ms: shared.clock.unix_ms(),
-        });
     }
 
     fn status(&self) -> Status {
@@ -559,36 +545,19 @@ fn def(source: &SourceSpec) -> SourceDef {
     }
 }
 
-async fn stored_positions(channel: &Channel) -> HashMap<TrackId, Position> {
-    let shared = &channel.shared;
-    let stored = match shared.store.load_positions(channel.id()).await {
-        Ok(stored) => stored,
-        Err(error) => {
-            tracing::error!(%error, "numbers of the last run are lost");
-            return HashMap::new();
+/// What the channel shows without a picture. A file that has gone bad since it was checked is no
+/// reason to show nothing.
+async fn slate(channel: &Channel) -> Arc<Slate> {
+    let name = channel.spec().slate.clone();
+    let read = tokio::task::spawn_blocking(move || crate::slate::read(&name)).await;
+    match read {
+        Ok(Ok(slate)) => return slate,
+        Ok(Err(error)) => {
+            tracing::warn!("the built-in card is shown: {error}");
+            let shared = &channel.shared;
+            shared.emit(channel.id(), "slate", None, error.to_string());
         }
-    };
-    let now_ms = shared.clock.unix_ms();
-    let fresh = |position: &store::Position| now_ms - position.updated_ms < POSITION_FRESH_MS;
-    stored
-        .into_iter()
-        .map(|stored| {
-            let target_duration_s = if fresh(&stored) {
-                stored.target_duration_s
-            } else {
-                0
-            };
-            let position = Position {
-                next_msn: stored.next_msn,
-                head_msn: stored.head_msn,
-                dsn: stored.dsn,
-                discontinuity_msn: stored.discontinuity_msn,
-                source: stored.source,
-                source_msn: stored.source_msn,
-                source_name: stored.source_name,
-                target_duration_s,
-            };
-            (TrackId::from(stored.track), position)
-        })
-        .collect()
+        Err(_) => tracing::error!("the built-in card is shown: reading the slate was cut short"),
+    }
+    crate::slate::built_in()
 }

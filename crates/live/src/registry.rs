@@ -12,6 +12,7 @@ use crate::accounts::{Account, Accounts};
 use crate::channel::{Channel, Origin};
 use crate::events::{Event, Events};
 use crate::settings::Settings;
+use crate::slate::{self, BadSlate};
 use crate::spec::ChannelSpec;
 
 /// Live channels. Clones are handles to the same.
@@ -65,6 +66,9 @@ pub enum NotChanged {
     /// A source names an account that the configuration does not have.
     #[error("there is no account {0:?}")]
     UnknownAccount(String),
+    /// Its slate cannot be shown.
+    #[error(transparent)]
+    Slate(#[from] BadSlate),
     /// A channel of the store could not be read.
     #[error("stored channel {id} cannot be read: {reason}")]
     Unreadable {
@@ -84,7 +88,7 @@ impl NotChanged {
         match self {
             Self::OfFile(_) | Self::Exists(_) => ErrorKind::Conflict,
             Self::Unknown(_) => ErrorKind::NotFound,
-            Self::NoSource(_) | Self::UnknownAccount(_) => ErrorKind::Invalid,
+            Self::NoSource(_) | Self::UnknownAccount(_) | Self::Slate(_) => ErrorKind::Invalid,
             Self::Unreadable { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
         }
@@ -249,6 +253,10 @@ impl Live {
         if let Some(name) = stranger.next() {
             return Err(NotChanged::UnknownAccount(name.clone()));
         }
+        let slate = spec.slate.clone();
+        let checked = tokio::task::spawn_blocking(move || slate::read(&slate).map(drop));
+        // A check that was cut short is made up for when the channel starts.
+        checked.await.unwrap_or(Ok(()))?;
         let _changing = self.changing.lock().await;
         let known = self.channel(id.as_str());
         match &known {

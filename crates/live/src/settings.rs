@@ -1,8 +1,9 @@
 //! What all channels share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hls::channel::VariantFilter;
+use hls::channel::{Slate, VariantFilter};
 use hls::timeline::Window;
 
 /// The `[live]` section.
@@ -48,7 +49,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub(crate) fn machine(&self, target_duration_s: u32, seed: u64) -> hls::channel::Settings {
+    pub(crate) fn machine(
+        &self,
+        target_duration_s: u32,
+        slate: Arc<Slate>,
+        seed: u64,
+    ) -> hls::channel::Settings {
         hls::channel::Settings {
             window: Window {
                 segments: self.window_segments,
@@ -58,7 +64,7 @@ impl Settings {
             prime_segments: self.prime_segments,
             variants: self.variants,
             target_duration_s: u64::from(target_duration_s),
-            slate: None,
+            slate: Some(slate),
             warm_standby: self.warm_standby,
             return_after: self.return_after,
             seed,

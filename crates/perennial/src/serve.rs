@@ -76,16 +76,6 @@ fn introduce(loaded: &Loaded, gateway: &Gateway) {
             gateway.address()
         );
     }
-    for channel in config
-        .channels
-        .iter()
-        .filter(|channel| !channel.slate.is_empty())
-    {
-        tracing::warn!(
-            "channel {}: a slate of one's own is not shown by this version",
-            channel.id
-        );
-    }
     if gateway.live.channels().is_empty() {
         tracing::info!(
             "no channels yet: the page at {scheme}://{} says how to add one",

@@ -185,6 +185,9 @@ impl From<NotChanged> for Problem {
             NotChanged::Unknown(_) => "unknown_channel",
             NotChanged::NoSource(_) => "no_source",
             NotChanged::UnknownAccount(_) => "unknown_account",
+            NotChanged::Slate(_) => {
+                return Self::new(error.kind(), "slate", error.to_string()).hint(live::slate::HINT);
+            }
             NotChanged::Unreadable { .. } | NotChanged::Store(_) => "store",
         };
         Self::new(error.kind(), problem, error.to_string())

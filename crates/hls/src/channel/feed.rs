@@ -340,6 +340,20 @@ impl Feed {
         )
     }
 
+    /// Forgets what comes before the segment after `known`. Pieces of a stream have no names to know
+    /// them by.
+    pub(super) fn skip_to(&mut self, known: &Published) {
+        let same = |slot: &Slot| {
+            slot.segment.msn == known.msn && file_name(&slot.segment.uri) == known.name
+        };
+        if let Some(at) = self.slots.iter().position(same)
+            && !self.is_stream()
+            && !self.resumed
+        {
+            self.slots.drain(..=at);
+        }
+    }
+
     /// Forgets all but the newest `count` that are here; what is left begins where a decoder can.
     pub(super) fn keep_newest(&mut self, count: usize) {
         let ready = |slot: &&Slot| matches!(slot.state, SlotState::Ready { .. });

@@ -77,7 +77,7 @@ impl Feed {
     /// The stream broke off and is open again.
     pub(super) fn reopened(&mut self, now: Time) {
         if let Some(flow) = &mut self.flow {
-            (flow.opened, flow.reopened) = (now, true);
+            (flow.opened, flow.reopened, flow.on_time) = (now, true, None);
         }
     }
 

@@ -67,6 +67,16 @@ enum Role {
     },
 }
 
+/// What a track carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Pictures and sound.
+    Both,
+    Video,
+    Audio,
+    Subtitles,
+}
+
 /// Why a source cannot feed a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mismatch {
@@ -133,17 +143,24 @@ impl Ladder {
         }
     }
 
-    /// Whether a track carries pictures and sound together.
-    pub(super) fn is_muxed(&self, id: &TrackId) -> bool {
+    /// What a track carries; `None` for trick play and for tracks that are not offered.
+    pub(super) fn content(&self, id: &TrackId) -> Option<Content> {
         let Self::Multi(multi) = self else {
-            return true;
+            return Some(Content::Both);
         };
-        let role = multi
-            .tracks
-            .iter()
-            .find(|track| track.id == *id)
-            .map(|track| &track.role);
-        matches!(role, Some(Role::Variant { demuxed: false, .. }))
+        let track = multi.tracks.iter().find(|track| track.id == *id)?;
+        match &track.role {
+            Role::Variant { codecs, .. } if is_sound(codecs.as_deref()) => Some(Content::Audio),
+            Role::Variant { demuxed: true, .. } => Some(Content::Video),
+            Role::Variant { demuxed: false, .. } => Some(Content::Both),
+            Role::Rendition { kind, .. } => match kind {
+                RenditionKind::Audio => Some(Content::Audio),
+                RenditionKind::Video => Some(Content::Video),
+                RenditionKind::Subtitles => Some(Content::Subtitles),
+                RenditionKind::ClosedCaptions => None,
+            },
+            Role::IFrames { .. } => None,
+        }
     }
 
     pub(super) fn has(&self, id: &TrackId) -> bool {
@@ -368,6 +385,18 @@ fn role_of(source: &Multivariant, variant: &Variant) -> Role {
         codecs: variant.codecs.clone(),
         demuxed: has_demuxed_audio(source, variant),
     }
+}
+
+/// Whether `CODECS` lists nothing but sound.
+fn is_sound(codecs: Option<&str>) -> bool {
+    let sound = |codec: &str| {
+        let family = codec.trim().split('.').next();
+        matches!(
+            family,
+            Some("mp4a" | "ac-3" | "ec-3" | "opus" | "fLaC" | "alac")
+        )
+    };
+    codecs.is_some_and(|codecs| codecs.split(',').all(sound))
 }
 
 fn prefix_of(kind: RenditionKind) -> &'static str {

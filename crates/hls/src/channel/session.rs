@@ -212,6 +212,13 @@ impl Session {
         }
     }
 
+    /// Passes over what another session of this source published while this one was made ready.
+    pub(super) fn skip_published(&mut self, track: &TrackId, known: &Published) {
+        if let Some(feed) = self.feeds.get_mut(track).filter(|feed| !feed.placed) {
+            feed.skip_to(known);
+        }
+    }
+
     /// Loads that failed in a row, of the root or of the worst feed.
     pub(super) fn load_failures(&self) -> u32 {
         self.feeds

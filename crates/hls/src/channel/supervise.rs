@@ -425,7 +425,9 @@ impl Channel {
         if self.next.is_some() {
             return;
         }
-        let silent = |current: &Session| current.stalled_for(now) > current.target() * 3;
+        let silent = |current: &Session| {
+            current.stalled_for(now) > current.target() * 3 && !current.reopens()
+        };
         let again = self.current.as_ref().is_some_and(silent);
         let other = self.candidate(now, Some(index));
         if let Some(other) =
@@ -462,7 +464,7 @@ impl Channel {
         let target = Duration::from_secs(self.target_duration_s.unwrap_or(2));
         if self.slate.is_none() && now - last > target * 9 / 4 {
             self.generation += 1;
-            self.slate = Some(Showing::new(now, self.generation));
+            self.slate = Some(Showing::new(now, self.generation, target));
         }
     }
 

@@ -9,6 +9,7 @@ use super::event::{Effect, Notice, Trouble};
 use super::feed::{Feed, SlotState, file_name};
 use super::objects::{Kind, Object, name};
 use super::session::{Offset, Session, Settled};
+use super::slate::Card;
 use super::{Position, TrackId};
 use crate::container::Container;
 use crate::playlist::{Segment, rounded_s};
@@ -97,23 +98,22 @@ impl Track {
         self.lasts_until.map(|until| until - now)
     }
 
-    /// Publishes a piece of the slate.
+    /// Publishes a segment of the slate.
     pub(super) fn publish_slate(
         &mut self,
         now: Time,
         generation: u64,
-        body: Bytes,
-        duration: Duration,
+        card: Card,
         out: &mut Vec<Effect>,
     ) {
         if self.generation != generation {
             self.leave_the_past(now);
         }
-        let map = self.map_for(None, Container::Ts, Some(&body), out);
+        let map = self.map_for(None, card.container, Some(&card.body), out);
         let draft = Draft {
             discontinuity: self.has_past && self.generation != generation,
-            duration,
-            inf: format!("{:.3},", duration.as_secs_f64()),
+            duration: card.duration,
+            inf: format!("{:.3},", card.duration.as_secs_f64()),
             program_date_time: None,
             date: None,
             keys: std::sync::Arc::new([]),
@@ -121,11 +121,11 @@ impl Track {
             gap: false,
             bitrate: None,
             tags: Vec::new(),
-            container: Container::Ts,
-            bytes: body.len() as u64,
-            independent: true,
+            container: card.container,
+            bytes: card.body.len() as u64,
+            independent: card.independent,
         };
-        self.push(now, draft, body, out);
+        self.push(now, draft, card.body, out);
         self.generation = generation;
         self.has_past = true;
         self.note_position("", 0, "");

@@ -254,15 +254,6 @@ pub(super) fn name(node: &Node) -> Read<String> {
     }
 }
 
-/// `asset:<slug>` or a file.
-pub(super) fn slate(node: &Node) -> Read<String> {
-    let text = line(node)?;
-    if text == "asset:" {
-        return Err(Fault::new("must be \"asset:\" and a slug, or a file"));
-    }
-    Ok(text)
-}
-
 /// What frames a request or is decided by the client itself.
 const HEADERS_REFUSED: [&str; 5] = [
     "connection",

@@ -182,13 +182,19 @@ fn channels(s: &mut Table<'_, '_>, accounts: &[Account]) -> Vec<ChannelSpec> {
 }
 
 fn slate(s: &mut Table<'_, '_>) -> String {
-    let slate = s.get(reload("slate"), "", kind::slate);
-    if slate.is_empty() || slate.starts_with("asset:") {
-        return slate;
+    let name = s.get(reload("slate"), "", kind::line);
+    let is_file = !name.is_empty() && !name.starts_with("asset:");
+    let slate = match is_file {
+        true => s
+            .beside_the_file(name.into())
+            .to_string_lossy()
+            .into_owned(),
+        false => name,
+    };
+    if let Err(error) = live::slate::read(&slate) {
+        s.report("slate", error.to_string(), live::slate::HINT);
     }
-    s.beside_the_file(slate.into())
-        .to_string_lossy()
-        .into_owned()
+    slate
 }
 
 fn sources(s: &mut Table<'_, '_>, accounts: &[Account]) -> Vec<SourceSpec> {

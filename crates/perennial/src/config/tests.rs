@@ -486,13 +486,51 @@ fn the_environment_is_checked() {
 
 #[test]
 fn paths_of_the_file_are_relative_to_its_directory() {
-    let text = "version = 1\n[auth]\napi_key_file = \"key\"\n[[channel]]\nid = \"a\"\nslate = \"card.ts\"\nsource = [{ url = \"http://o/\" }]\n";
+    let text = "version = 1\n[auth]\napi_key_file = \"key\"\n[[channel]]\nid = \"a\"\nsource = [{ url = \"http://o/\" }]\n";
     let config = Config::parse("/etc/tv/perennial.toml", text, [])
         .unwrap()
         .config;
     assert_eq!(config.auth.api_key_file, Some(PathBuf::from("/etc/tv/key")));
-    assert_eq!(config.channels[0].slate, "/etc/tv/card.ts");
     assert_eq!(config.server.data_dir, PathBuf::from("perennial-data"));
+}
+
+#[test]
+fn a_slate_is_looked_at_before_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let parse = |slate: &str| {
+        let file = folder.path().join("perennial.toml");
+        let text = format!(
+            "version = 1\n[[channel]]\nid = \"a\"\nslate = \"{slate}\"\nsource = [{{ url = \"http://o/\" }}]\n"
+        );
+        let parsed = Config::parse(file.to_str().unwrap(), &text, []);
+        parsed.map_err(|errors| {
+            errors
+                .to_string()
+                .replace(folder.path().to_str().unwrap(), "DIR")
+        })
+    };
+    let card = include_bytes!("../../../../media/slate.ts");
+    std::fs::write(folder.path().join("card.ts"), card).unwrap();
+    std::fs::write(folder.path().join("page.html"), "<html>").unwrap();
+    let slate = parse("card.ts").unwrap().config.channels[0].slate.clone();
+    assert_eq!(slate, folder.path().join("card.ts").to_str().unwrap());
+    for (slate, expected) in [
+        (
+            "page.html",
+            "DIR/perennial.toml:4:9: slate DIR/page.html cannot be shown: it is no MPEG transport stream",
+        ),
+        (
+            "gone.ts",
+            "DIR/perennial.toml:4:9: slate DIR/gone.ts cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "asset:x",
+            "DIR/perennial.toml:4:9: slate \"x\" is an asset of a private library, and this version has none",
+        ),
+    ] {
+        let said = parse(slate).unwrap_err();
+        assert!(said.starts_with(expected), "{said}");
+    }
 }
 
 const FULL: &str = r#"
@@ -513,7 +551,6 @@ max_streams = 2
 id = "news"
 title = "The \"News\""
 logo = "https://cdn.example/n.png"
-slate = "asset:holding"
 target_duration_s = 6
 [[channel.source]]
 url = "http://user:secret@origin.example/live.m3u8?token=secret"

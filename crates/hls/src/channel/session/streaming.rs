@@ -23,6 +23,12 @@ impl Session {
         }
     }
 
+    /// Whether its stream broke off and is asked for again, from its very link: a second session of the
+    /// same source would do no more.
+    pub(in crate::channel) fn reopens(&self) -> bool {
+        !matches!(self.root, Root::Stream { .. }) && self.feeds.values().any(Feed::is_stream)
+    }
+
     pub(super) fn stream_opened(&mut self, ctx: &mut Context<'_>) {
         self.root = Root::Stream { since: ctx.now };
         let ladder = ctx.ladder.get_or_insert(Ladder::Single);

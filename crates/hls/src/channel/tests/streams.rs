@@ -214,6 +214,34 @@ fn a_stream_that_cannot_be_opened_again_yields_to_the_next_source() {
     assert_eq!(discontinuities(&bench.playlist()), 1);
 }
 
+#[test]
+fn the_only_stream_is_asked_for_by_one_session_until_it_is_back() {
+    let mut bench = Bench::new(1);
+    let (id, ..) = bench.source();
+    bench.tell(id, Fetched::Stream);
+    bench.plays(id, 0, 10);
+    let mut asked = 1;
+    bench.breaks(id);
+    for _ in 0..30 {
+        bench.run(2 * S);
+        if bench.orders.len() > asked {
+            asked = bench.orders.len();
+            bench.breaks(bench.orders[asked - 1].id);
+        }
+    }
+    assert!((8..=30).contains(&asked), "{asked}");
+    assert!(bench.orders.iter().all(|order| order.id.generation == 1));
+    bench.run(10 * S);
+    let (id, ..) = bench.source();
+    bench.tell(id, Fetched::Stream);
+    bench.plays(id, 900, 20);
+    assert_eq!(
+        (bench.published.len(), bench.channel.state()),
+        (15, State::Live)
+    );
+    assert_eq!(discontinuities(&bench.playlist()), 1);
+}
+
 /// After `then` a stream that played well has been left for the next source.
 #[track_caller]
 fn check_left(then: impl FnOnce(&mut Bench, FetchId)) {

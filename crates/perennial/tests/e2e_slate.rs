@@ -1,0 +1,160 @@
+//! All sources of a channel are down: its players get a card until one is back, and never an error.
+
+mod e2e;
+
+use std::time::Duration;
+
+use e2e::{Gateway, LATE, SOON, channel, check_consecutive, until_played};
+use http::Method;
+use serde_json::Value;
+use testkit::gear::{Encoding, Format, Live, StreamFault, StreamServer};
+use testkit::{Clip, Fault, Origin, Player, Report, Spec};
+
+/// How long the sources are down.
+const DOWN: Duration = Duration::from_secs(60);
+
+fn is(state: &str) -> impl Fn(&Value) -> bool + use<'_> {
+    move |info| info["state"] == state
+}
+
+/// No error, no stall, nothing lost, nothing twice; one discontinuity to the card and one back. An only
+/// source may be asked by two sessions as it returns, and one of them takes over from the other.
+#[track_caller]
+fn check_bridged(what: &str, sources: usize, report: &Report) {
+    assert!(report.is_clean(), "{what}: {report}");
+    let marks = report.discontinuities();
+    let most = if sources == 1 { 3 } else { 2 };
+    assert!((2..=most).contains(&marks.len()), "{what}: {report}");
+    let numbers: Vec<_> = report.segments.iter().map(|played| played.number).collect();
+    check_consecutive(&numbers);
+    let cards = report.segments.iter();
+    let cards = cards.filter(|played| (marks[0]..marks[1]).contains(&played.number));
+    let shown: Duration = cards.map(|played| played.duration).sum();
+    assert!(
+        shown > DOWN - Duration::from_secs(15),
+        "{what}: {shown:?} of the card: {report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_minute_without_any_source_is_a_minute_of_the_card() {
+    let origin = async |clip| {
+        let spec = Spec {
+            clip,
+            ..Spec::default()
+        };
+        Origin::start(spec).await.expect("an origin starts")
+    };
+    let lists = [origin(Clip::A).await, origin(Clip::B).await];
+    let stream = StreamServer::start(Encoding::default())
+        .await
+        .expect("ffmpeg runs");
+    let mut demuxed = Live::start(Clip::A, Format::Fmp4)
+        .await
+        .expect("ffmpeg and nginx run");
+    let dead = format!("http://127.0.0.1:{}/x.ts", testkit::free_port().unwrap());
+    let dead = dead.parse().expect("a URL");
+    let toml = [
+        channel("lists", &[&lists[0].url(), &lists[1].url()]),
+        channel("stream", &[&stream.url(), &dead]),
+        channel("demuxed", &[demuxed.url()]),
+    ];
+    let gateway = Gateway::serve(&toml.concat()).await;
+    let tracks = [
+        (2, "/live/lists/index.m3u8"),
+        (2, "/live/stream/index.m3u8"),
+        (1, "/live/demuxed/v0/index.m3u8"),
+        (1, "/live/demuxed/a0/index.m3u8"),
+    ];
+    let mut players: Vec<Player> = Vec::new();
+    for (_, path) in tracks {
+        players.push(gateway.player(path).await);
+    }
+    for player in &players {
+        until_played(player, 4).await;
+    }
+
+    let dead = Fault::Dead;
+    lists.iter().for_each(|origin| origin.set_fault(Some(dead)));
+    stream.set_fault(Some(StreamFault::Status(503)));
+    demuxed.kill_ffmpeg();
+    for id in ["lists", "stream", "demuxed"] {
+        gateway.until(SOON, id, "the card", is("slate")).await;
+    }
+    // This is not waiting for anything: it is the fault that lasts so long.
+    tokio::time::sleep(DOWN).await;
+    lists[1].set_fault(None);
+    stream.set_fault(None);
+    demuxed.restart_ffmpeg(Clip::B).await.expect("ffmpeg runs");
+    for id in ["lists", "stream", "demuxed"] {
+        gateway.until(LATE, id, "the picture", is("live")).await;
+    }
+    for ((sources, path), player) in tracks.into_iter().zip(players) {
+        let have = player.report().segments.len();
+        until_played(&player, have + 5).await;
+        check_bridged(path, sources, &player.stop());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_of_ones_own_is_shown_and_a_cold_channel_has_none() {
+    let origin = Origin::start(Spec::default())
+        .await
+        .expect("an origin starts");
+    let card = testkit::Clip::B.file();
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("card.ts");
+    std::fs::write(&file, card).unwrap();
+    let own = format!("slate = \"{}\"\n[[channel.source]]\n", file.display());
+    let toml = channel("news", &[&origin.url()]).replacen("[[channel.source]]\n", &own, 1);
+    let gateway = Gateway::serve(&format!("[live]\nstart_timeout_s = 2\n{toml}")).await;
+    origin.set_fault(Some(Fault::Dead));
+    let cold = gateway.get("/live/news/index.m3u8").await;
+    assert_eq!(cold.status, 503);
+    origin.set_fault(None);
+    let player = gateway.player("/live/news/index.m3u8").await;
+    until_played(&player, 4).await;
+    origin.set_fault(Some(Fault::Dead));
+    gateway.until(SOON, "news", "the card", is("slate")).await;
+    let have = player.report().segments.len();
+    until_played(&player, have + 15).await;
+    let report = player.stop();
+    assert!(report.is_clean(), "{report}");
+    // The clip's pictures are 2 s apart, and so are the card's segments.
+    let shown = &report.segments[report.segments.len() - 13..];
+    assert!(
+        shown
+            .iter()
+            .all(|played| played.duration <= Duration::from_millis(2_499)),
+        "{report}"
+    );
+    let unlike: std::collections::HashSet<_> = shown.iter().map(|played| played.hash).collect();
+    assert_eq!(
+        unlike.len(),
+        shown.len(),
+        "every round has times of its own"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_that_cannot_be_shown_is_refused_by_name() {
+    let gateway = Gateway::serve("").await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("card.ts");
+    std::fs::write(&file, "<html>").unwrap();
+    for (slate, reason) in [
+        (file.to_str().unwrap(), "it is no MPEG transport stream"),
+        ("asset:holding", "is an asset of a private library"),
+    ] {
+        let body = format!(
+            r#"{{"id":"x","slate":"{slate}","sources":[{{"url":"http://127.0.0.1:9/x"}}]}}"#
+        );
+        let answer = gateway.admin(Method::POST, "/api/v1/channels", &body).await;
+        let said = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 400, "{said}");
+        assert!(
+            said.contains(reason) && said.contains("ffmpeg makes one"),
+            "{said}"
+        );
+    }
+}
