@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::ByteRange;
-use url::Url;
 
-use super::attributes::Attributes;
+use super::attributes::{Attribute, Attributes};
 use super::line::{Line, lines};
-use super::rewrite::rewrite_tag_line;
 use super::{Document, Error, Limits};
 use crate::date::DateTime;
 
@@ -143,10 +141,10 @@ impl Key {
 }
 
 impl Media {
-    /// Reads the segments of a document whose variables are expanded. Tags that are kept as written
-    /// get absolute URIs, resolved against `url`: they will be served elsewhere.
-    pub fn read(document: &Document, url: &Url, limits: &Limits) -> Result<Self, Error> {
-        let mut reader = Reader::new(url, limits);
+    /// Reads the segments of a document whose variables are expanded. What is kept as written names no
+    /// URL: it will be served elsewhere.
+    pub fn read(document: &Document, limits: &Limits) -> Result<Self, Error> {
+        let mut reader = Reader::new(limits);
         for (number, raw, line) in lines(document.text()) {
             match line {
                 Line::Tag { name, value } => reader.tag(number, raw, name, value)?,
@@ -164,7 +162,6 @@ impl Media {
 }
 
 struct Reader<'a> {
-    url: &'a Url,
     limits: &'a Limits,
     out: Media,
     target_seen: bool,
@@ -185,9 +182,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(url: &'a Url, limits: &'a Limits) -> Self {
+    fn new(limits: &'a Limits) -> Self {
         Self {
-            url,
             limits,
             out: Media::default(),
             target_seen: false,
@@ -307,8 +303,8 @@ impl<'a> Reader<'a> {
             } else {
                 (&mut self.tags, SEGMENT_TAGS_MAX)
             };
-            if tags.len() < max {
-                tags.push(absolute_uris(raw, line, self.url)?);
+            if tags.len() < max && !names_a_url(value) {
+                tags.push(raw.to_owned());
             }
         }
         Ok(())
@@ -410,7 +406,7 @@ impl<'a> Reader<'a> {
                 id: id.to_owned(),
                 start,
                 end,
-                line: absolute_uris(raw, line, self.url)?,
+                line: without_urls(raw, &list),
             });
         }
         Ok(())
@@ -512,12 +508,27 @@ fn is_cue(name: &str) -> bool {
     .any(|prefix| name.starts_with(prefix))
 }
 
-fn absolute_uris(raw: &str, line: usize, url: &Url) -> Result<String, Error> {
-    rewrite_tag_line(raw, line, |found| {
-        Ok(url
-            .join(found.uri)
-            .map_or_else(|_| found.uri.to_owned(), String::from))
-    })
+/// Whether a tag's value holds a URL. What it names is not served here, and the URL may carry a password or
+/// a token of the source's: players do not get it.
+fn names_a_url(value: &str) -> bool {
+    value.contains("URI=") || value.contains("://")
+}
+
+/// An `EXT-X-DATERANGE` tag without the attributes that name resources, such as interstitials.
+fn without_urls(raw: &str, list: &Attributes<'_>) -> String {
+    let names_one = |attribute: &Attribute<'_>| {
+        matches!(attribute.name, "X-ASSET-URI" | "X-ASSET-LIST" | "X-URI")
+            || attribute.value.contains("://")
+    };
+    if !list.0.iter().any(names_one) {
+        return raw.to_owned();
+    }
+    let kept = list.0.iter().filter(|attribute| !names_one(attribute));
+    let kept = kept.map(|attribute| {
+        let quote = if attribute.quoted { "\"" } else { "" };
+        format!("{}={quote}{}{quote}", attribute.name, attribute.value)
+    });
+    format!("#EXT-X-DATERANGE:{}", kept.collect::<Vec<_>>().join(","))
 }
 
 fn integer(line: usize, tag: &'static str, value: &str) -> Result<u64, Error> {

@@ -183,7 +183,7 @@ impl Playlist {
         if document.is_multivariant() {
             Multivariant::read(document, variables).map(Self::Multivariant)
         } else {
-            Media::read(&document, url, limits).map(Self::Media)
+            Media::read(&document, limits).map(Self::Media)
         }
     }
 }

@@ -88,25 +88,6 @@ impl Document {
     }
 }
 
-/// One line that is a tag, its URIs replaced.
-pub(super) fn rewrite_tag_line(
-    raw: &str,
-    line: usize,
-    mut map: impl FnMut(UriRef<'_>) -> Result<String, Error>,
-) -> Result<String, Error> {
-    let (name, value) = raw.split_once(':').unwrap_or((raw, ""));
-    let mut out = String::with_capacity(raw.len());
-    rewrite_tag(
-        raw,
-        name.trim(),
-        value.trim_start(),
-        line,
-        &mut map,
-        &mut out,
-    )?;
-    Ok(out)
-}
-
 fn rewrite_tag<E: From<Error>>(
     raw: &str,
     name: &str,
