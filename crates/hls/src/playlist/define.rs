@@ -22,6 +22,9 @@ impl Variables {
     /// `QUERYPARAM`. `imports` are the variables of the multivariant playlist.
     pub(super) fn collect(text: &str, url: &Url, imports: &Self) -> Result<Self, Error> {
         let mut variables = Self::default();
+        if !text.contains("#EXT-X-DEFINE") {
+            return Ok(variables);
+        }
         for (number, _, line) in lines(text) {
             let Line::Tag {
                 name: "#EXT-X-DEFINE",

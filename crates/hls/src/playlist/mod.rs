@@ -97,6 +97,30 @@ pub enum Error {
     SequenceOverflow,
 }
 
+impl Error {
+    /// A stable word for what is wrong, as errors of channels are listed.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "playlist_too_large",
+            Self::LongLine { .. } => "playlist_line_too_long",
+            Self::TooManySegments { .. } => "playlist_too_many_segments",
+            Self::TooManyVariants { .. } => "playlist_too_many_variants",
+            Self::NotAPlaylist { .. } => "playlist_is_none",
+            Self::Mixed => "playlist_mixed",
+            Self::Empty => "playlist_empty",
+            Self::TooManyVariables { .. }
+            | Self::UndefinedVariable { .. }
+            | Self::RedefinedVariable { .. } => "playlist_bad_variable",
+            Self::Value { .. }
+            | Self::Attributes { .. }
+            | Self::MissingAttribute { .. }
+            | Self::SegmentWithoutDuration { .. }
+            | Self::Skip { .. }
+            | Self::SequenceOverflow => "playlist_bad_tag",
+        }
+    }
+}
+
 /// A playlist's text, held without loss: [`Document::render`] gives back the bytes that were parsed
 /// but for newline form and byte-order mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,15 +183,18 @@ impl Document {
 
     /// Whether this is a multivariant playlist (RFC 8216 §4.1).
     pub fn is_multivariant(&self) -> bool {
-        lines(self.text()).any(|(_, _, line)| {
-            matches!(
-                line,
-                Line::Tag {
-                    name: "#EXT-X-STREAM-INF" | "#EXT-X-MEDIA" | "#EXT-X-I-FRAME-STREAM-INF",
-                    ..
-                }
-            )
-        })
+        const TAGS: [&str; 3] = [
+            "#EXT-X-STREAM-INF",
+            "#EXT-X-MEDIA",
+            "#EXT-X-I-FRAME-STREAM-INF",
+        ];
+        let is_one = |line| matches!(line, Line::Tag { name, .. } if TAGS.contains(&name));
+        // Every reload of a live playlist comes through here: lines are only read where it may be so.
+        let may_be = |tag: &str| {
+            let mut found = self.text().match_indices(tag);
+            found.any(|(at, _)| !self.text()[at + tag.len()..].starts_with("-SEQUENCE"))
+        };
+        TAGS.into_iter().any(may_be) && lines(self.text()).any(|(_, _, line)| is_one(line))
     }
 }
 

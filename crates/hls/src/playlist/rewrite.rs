@@ -103,7 +103,11 @@ fn rewrite_tag<E: From<Error>>(
         return Ok(());
     }
     let Some(list) = Attributes::parse(value) else {
-        return Err(Error::Attributes { line }.into());
+        return match known {
+            Some(_) => Err(Error::Attributes { line }.into()),
+            // Nobody knows what it says, or which of it is a URI that must not be passed on: a blank line.
+            None => Ok(()),
+        };
     };
     let kind_of = |attribute: &str| match known {
         Some(uris) => uris

@@ -20,6 +20,22 @@ fn media(text: &str) -> Media {
     }
 }
 
+#[test]
+fn an_unknown_tag_that_cannot_be_read_is_left_out_and_the_rest_stays() {
+    let text = "#EXTM3U\n#EXT-X-FOO:URI=\"open,X\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n";
+    let document = Document::parse(text.as_bytes(), &Limits::default()).unwrap();
+    let name = |found: UriRef<'_>| Ok::<_, Error>(format!("our-{}", found.uri));
+    let ours = document.rewrite(name).unwrap();
+    assert_eq!(
+        ours.text(),
+        "#EXTM3U\n\n#EXT-X-STREAM-INF:BANDWIDTH=1\nour-a.m3u8\n"
+    );
+    let known = text.replace("X-FOO", "X-SESSION-DATA");
+    let document = Document::parse(known.as_bytes(), &Limits::default()).unwrap();
+    let error = document.rewrite(name).unwrap_err();
+    assert_eq!(error.code(), "playlist_bad_tag");
+}
+
 #[track_caller]
 fn check_error(text: &[u8], expected: &str) {
     let limits = Limits {
@@ -220,16 +236,6 @@ fn rewriting_reaches_every_uri_and_nothing_else() {
     assert_eq!(seen.len(), 15);
     assert_eq!(rewritten.text().replace("/x/u", "u"), EVERY_URI);
     assert_eq!(rewritten.text().matches("/x/u").count(), 15);
-}
-
-#[test]
-fn a_list_that_hides_a_uri_is_refused() {
-    let document =
-        Document::parse(b"#EXTM3U\n#EXT-X-FOO:URI=\"open\n", &Limits::default()).unwrap();
-    let error = document
-        .rewrite::<Error>(|_| Ok(String::new()))
-        .unwrap_err();
-    assert_eq!(error, Error::Attributes { line: 2 });
 }
 
 proptest! {
