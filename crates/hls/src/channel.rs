@@ -4,9 +4,9 @@
 //! anything itself, so that a simulator can run years of failures in seconds. The driver carries
 //! effects out and reads timelines and status afterwards.
 //!
-//! One source is on air: the *current* session. At most one more is made ready beside it: the
-//! *next* session, for a manual switch or because the current one is in doubt. A switch is the
-//! moment when the next becomes the current; nothing of the old one is published after it.
+//! One source is on air: the *current* session. A few more may be made ready beside it: the *next*
+//! sessions, for a manual switch or because the current one is in doubt. A switch is the moment when
+//! one of them becomes the current; nothing of the old one is published after it.
 
 mod chance;
 mod cursor;
@@ -16,7 +16,9 @@ mod feed;
 mod flow;
 mod health;
 mod ladder;
+mod next;
 mod objects;
+mod scout;
 mod session;
 mod slate;
 mod supervise;
@@ -41,12 +43,12 @@ pub use slate::{BadSlate, Slate};
 
 use crate::timeline::{Timeline, Window};
 use chance::Chance;
-use feed::Published;
+use feed::{Feed, Published};
 use health::Source;
 use ladder::Ladder;
+use next::Next;
 use session::{Context, Session};
 use slate::Showing;
-use supervise::Next;
 use track::Track;
 
 /// An output track's name in URLs: `main`, or `v0`, `a0`, `s0`, `i0`… of a multivariant playlist.
@@ -145,10 +147,12 @@ pub struct Channel {
     /// The newest segment of each source and track that players got.
     published: HashMap<(usize, TrackId), Published>,
     current: Option<Session>,
-    next: Option<Next>,
+    /// Made ready beside it.
+    nexts: Vec<Next>,
     slate: Option<Showing>,
-    /// When a full account is asked again.
-    ask_slot_at: Option<Time>,
+    /// Asking the other sources of a cold channel for their target durations.
+    scouts: Vec<Session>,
+    scouted: bool,
     demand: Vec<TrackId>,
     generation: u64,
     serial: u64,
@@ -178,9 +182,10 @@ impl Channel {
             positions,
             published: HashMap::new(),
             current: None,
-            next: None,
+            nexts: Vec::new(),
             slate: None,
-            ask_slot_at: None,
+            scouts: Vec::new(),
+            scouted: false,
             demand: Vec::new(),
             generation,
             serial: 0,
@@ -204,6 +209,7 @@ impl Channel {
             } => self.slot_answered(now, generation, granted),
         }
         self.supervise(now);
+        self.scout(now);
         self.poll(now);
         self.publish(now);
         self.publish_slate(now);
@@ -294,13 +300,23 @@ impl Channel {
     }
 
     fn fetched(&mut self, now: Time, id: FetchId, outcome: Result<Fetched, Failure>) {
+        let is_asking = |session: &Session| session.generation == id.generation;
+        if self.scouts.iter().any(is_asking) {
+            let mut outcome = Some(outcome);
+            return self.with_scouts(now, |scout, context| {
+                if let Some(outcome) = outcome.take_if(|_| is_asking(scout)) {
+                    scout.fetched(context, id.serial, outcome);
+                }
+            });
+        }
         let current = self
             .current
             .as_mut()
             .filter(|session| session.generation == id.generation);
-        let next = self.next.as_mut().map(|next| &mut next.session);
-        let next = next.filter(|session| session.generation == id.generation);
-        let Some(session) = current.or(next) else {
+        let mut nexts = self.nexts.iter_mut().map(|next| &mut next.session);
+        let Some(session) =
+            current.or_else(|| nexts.find(|session| session.generation == id.generation))
+        else {
             return;
         };
         let aim = aim(self.target_duration_s, &self.settings);
@@ -328,19 +344,24 @@ impl Channel {
             filter: self.settings.variants,
             aim,
         };
-        let next = self.next.iter_mut().filter(|next| next.may_fetch());
+        let nexts = self.nexts.iter_mut().filter(|next| next.may_fetch());
         for session in self
             .current
             .iter_mut()
-            .chain(next.map(|next| &mut next.session))
+            .chain(nexts.map(|next| &mut next.session))
         {
             session.poll(&mut context, &self.demand);
+        }
+        if !self.scouts.is_empty() {
+            let demand = self.demand.clone();
+            self.with_scouts(now, |scout, context| scout.poll(context, &demand));
         }
     }
 
     /// Publishes what is settled of the session on air.
     fn publish(&mut self, now: Time) {
-        if self.is_held(now) {
+        let settled = |session: &Session| session.feeds.values().any(Feed::head_is_settled);
+        if !self.current.as_ref().is_some_and(settled) || self.is_held(now) {
             return;
         }
         let Some(mut session) = self.current.take() else {
@@ -383,9 +404,10 @@ impl Channel {
                     resume: false,
                 };
                 self.published.insert((source, id.clone()), published);
-                if !out.is_empty() {
+                if out.iter().any(|it| matches!(it, Effect::Publish { .. })) {
                     self.last_publish = Some(now);
                     self.slate = None;
+                    session.short = self.missing(now);
                 }
             }
             Err(error) => session.refused = Some(error.to_string()),
@@ -404,7 +426,7 @@ impl Channel {
                 .target_duration_s
                 .unwrap_or(self.settings.target_duration_s)
                 .max(known);
-            let target_s = channel_s.max(wanted_s);
+            let target_s = channel_s.max(wanted_s).max(self.scouted_s());
             self.target_duration_s.get_or_insert(target_s);
             let (next_msn, dsn) = position
                 .as_ref()
@@ -417,24 +439,15 @@ impl Channel {
     }
 
     fn next_wake(&self, now: Time) -> Time {
-        let sessions = self
-            .current
-            .iter()
-            .chain(self.next.iter().map(|next| &next.session));
+        let nexts = self.nexts.iter();
+        let sessions = self.current.iter().chain(nexts.clone().map(|n| &n.session));
+        let sessions = sessions.chain(&self.scouts);
         let due = sessions.filter_map(|session| session.wake_after(now)).min();
-        // Supervision looks a few times in each target duration.
-        let target = self
-            .current
-            .as_ref()
-            .map_or(Duration::from_secs(2), Session::target);
-        let look = now + (target / 8).max(Duration::from_millis(100));
+        let slot = nexts.filter_map(Next::ask_at).min();
         let slate = self.slate.as_ref().map(|showing| showing.due);
-        let wakes = [due, slate, self.ask_slot_at];
-        wakes
-            .into_iter()
-            .flatten()
-            .min()
-            .map_or(look, |due| due.max(now).min(look))
+        let look = self.look_at(now);
+        let wakes = [due, slot, slate].into_iter().flatten();
+        wakes.fold(look, Time::min).max(now)
     }
 }
 

@@ -302,6 +302,9 @@ impl Driver {
                 stored.segments.push_back(Body::new(msn, container, body));
                 self.changed.insert(track);
             }
+            Effect::Changed { track } => {
+                self.changed.insert(track);
+            }
             Effect::Serve { track, name, body } => {
                 let stored = self.tracks.entry(track.clone()).or_default();
                 stored.objects.insert(name.0, body);
@@ -377,8 +380,6 @@ impl Driver {
         let (code, source, text) = match notice {
             Notice::State(state) => {
                 tracing::info!(state = state.as_str(), "channel state");
-                // The end of the playlist is part of it.
-                self.changed.extend(self.tracks.keys().cloned());
                 ("state", None, state.as_str().to_owned())
             }
             Notice::OnAir { source, generation } => {

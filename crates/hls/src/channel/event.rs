@@ -125,6 +125,11 @@ pub enum Effect {
         /// As players get it.
         body: Bytes,
     },
+    /// The list changed without new bytes: it has a gap more, or has ended.
+    Changed {
+        /// The output track.
+        track: TrackId,
+    },
     /// A key or an initialisation section that published segments need.
     Serve {
         /// The output track.

@@ -3,6 +3,8 @@
 //! A feed decides when to load and what is new. Fetching is asked for by [`super::session`],
 //! numbering is done when a segment is published.
 
+mod queue;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -15,10 +17,14 @@ use super::cursor::{Advance, Cursor};
 pub(super) use super::cursor::{Joint, file_name};
 use super::event::Failure;
 use super::flow::Flow;
+use super::health::again_after;
 use super::objects::{Kind, Reference};
 use crate::container::Inspection;
-use crate::playlist::{DateRange, Media, Method, Segment};
+use crate::playlist::{DateRange, Media, Segment};
 use crate::timeline::Header;
+use crate::ts;
+
+pub(super) use queue::segment_patience;
 
 /// A URL and where its redirects led: the target is asked directly until it fails.
 #[derive(Clone, Debug)]
@@ -52,8 +58,10 @@ impl Link {
 /// Where a feed begins in the first playlist that it loads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Start {
-    /// With the newest so many segments; 0: with the next one…
+    /// With the newest so many segments…
     pub(super) segments: usize,
+    /// …and so much of them; neither: with the next one…
+    pub(super) lead: Duration,
     /// …unless this one of the source was published before.
     pub(super) published: Option<Published>,
 }
@@ -86,6 +94,14 @@ pub(super) struct Feed {
     pub(super) resumed: bool,
     /// A segment of this feed has been published.
     pub(super) placed: bool,
+    /// A segment of this feed has come.
+    pub(super) proven: bool,
+    /// Segments in a row that did not fit the output track.
+    pub(super) unfit: u32,
+    /// What the output track takes of each segment, if not all.
+    pub(super) keep: Option<ts::Keep>,
+    /// Loads were late: it is not known how long ago something new was listed.
+    late: bool,
     cursor: Option<Cursor>,
     base: Url,
     load: Load,
@@ -136,7 +152,9 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum SlotState {
     Due(Time),
-    Fetching,
+    Fetching {
+        since: Time,
+    },
     Ready {
         body: Bytes,
         inspection: Option<Inspection>,
@@ -147,9 +165,6 @@ pub(super) enum SlotState {
 
 /// More new segments than this in one playlist are not caught up with one by one.
 const SLOTS_MAX: usize = 512;
-/// More lost segments in a row are a break.
-const GAPS_MAX: usize = 3;
-const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
 impl Feed {
     pub(super) fn new(now: Time, url: Url, start: Start) -> Self {
@@ -172,6 +187,10 @@ impl Feed {
             start,
             resumed: false,
             placed: false,
+            proven: false,
+            unfit: 0,
+            keep: None,
+            late: false,
             cursor: None,
             load: Load::Due(now),
             epoch: 0,
@@ -194,10 +213,11 @@ impl Feed {
     }
 
     pub(super) fn load_due(&self) -> Option<Time> {
-        if let Load::Due(at) = self.load {
-            Some(at)
-        } else {
-            None
+        match self.load {
+            Load::Due(at) => Some(at),
+            // No answer: it is asked for again beside it.
+            Load::Running { since } => Some(since + again_after(self.target)),
+            Load::Over => None,
         }
     }
 
@@ -213,6 +233,7 @@ impl Feed {
             now
         };
         self.link.land(url);
+        let moved = (url.host(), url.path()) != (self.base.host(), self.base.path());
         self.base = url.clone();
         self.conditional = true;
         self.target = Duration::from_secs(media.target_duration_s.max(1));
@@ -233,16 +254,19 @@ impl Feed {
             .max(media.target_duration_s)
             .max(longest.unwrap_or(0))
             .max(1);
-        self.give_up_removed(media);
+        self.look_again(now, media, moved);
         let fresh = self.take_new(now, media);
         self.progress.load_failures = 0;
         self.ended = media.ended;
         if fresh {
             self.progress.new_at = now;
+        } else {
+            self.unchanged(now);
         }
         // RFC 8216 §6.3.4: after a change the target duration, otherwise half of it; and half of it while
         // it is in doubt whether this source brings anything.
-        let wait = if fresh && !self.is_struggling() && self.progress.segment_failures == 0 {
+        let doubtful = self.late || self.is_struggling() || self.progress.segment_failures > 0;
+        let wait = if fresh && !doubtful {
             self.target
         } else {
             self.target / 2
@@ -263,129 +287,39 @@ impl Feed {
         };
         self.progress.load_failures = 0;
         self.load = Load::Due(since + self.target / 2);
+        self.unchanged(now);
     }
 
-    pub(super) fn load_failed(&mut self, now: Time, failure: &Failure, chance: &mut Chance) {
+    /// What comes next will be seen in time; where the link leads to may be what stands still.
+    fn unchanged(&mut self, now: Time) {
+        self.late = false;
+        if now - self.progress.new_at > self.target * 3 / 2 {
+            self.link.reset();
+        }
+    }
+
+    /// `theirs` tells a fault of the source from one of ours, which is not held against it.
+    pub(super) fn load_failed(
+        &mut self,
+        now: Time,
+        failure: &Failure,
+        theirs: bool,
+        chance: &mut Chance,
+    ) {
+        // Another answer came before.
+        if !matches!(self.load, Load::Running { .. }) {
+            return;
+        }
         self.conditional = false;
+        self.late = true;
         // A redirect's target may have died while the original link lives: ask that one at once.
         if self.link.reset() {
             self.load = Load::Due(now);
             return;
         }
-        self.progress.load_failures += 1;
+        self.progress.load_failures += u32::from(theirs);
         let wait = retry_wait(self.progress.load_failures, self.target, chance);
         self.load = Load::Due(now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
-    }
-
-    /// Whether the head of the queue can be published. A lost segment becomes a gap only when a later
-    /// one is there: until then another source may take over without a hole.
-    pub(super) fn head_is_settled(&self) -> bool {
-        let has_bytes = |slot: &Slot| matches!(slot.state, SlotState::Ready { .. });
-        match self.slots.front().map(|slot| &slot.state) {
-            Some(SlotState::Ready { .. }) => true,
-            Some(SlotState::Lost) => self.slots.iter().any(has_bytes),
-            _ => false,
-        }
-    }
-
-    /// Since when the source has listed a segment that is not here, and none has come.
-    pub(super) fn waiting_since(&self) -> Option<Time> {
-        if let Some(flow) = &self.flow {
-            return flow.due(self.target);
-        }
-        let head = self.slots.front()?;
-        let waiting = matches!(head.state, SlotState::Due(_) | SlotState::Fetching);
-        waiting.then_some(head.queued.max(self.taken_at))
-    }
-
-    /// Passes over lost segments that nobody needs to hear of: before the first one that is published,
-    /// and where so many were lost in a row that a break says it better than gaps.
-    pub(super) fn pass_over_lost(&mut self) {
-        let lost = self
-            .slots
-            .iter()
-            .take_while(|slot| matches!(slot.state, SlotState::Lost))
-            .count();
-        if self.placed && lost <= GAPS_MAX {
-            return;
-        }
-        self.slots.drain(..lost);
-        if self.placed {
-            self.missed += lost as u64;
-        }
-        if let Some(next) = self.slots.front_mut().filter(|_| self.missed > 0) {
-            next.joint = Joint::Missed(std::mem::take(&mut self.missed));
-        }
-    }
-
-    /// Takes the head of the queue.
-    pub(super) fn take(&mut self, now: Time) -> Option<Slot> {
-        self.taken_at = now;
-        self.slots.pop_front()
-    }
-
-    /// Whether a segment is being tried again, or was lost.
-    pub(super) fn is_struggling(&self) -> bool {
-        self.slots.iter().any(|slot| slot.attempts > 0)
-    }
-
-    /// Whether the head of the queue has bytes.
-    pub(super) fn head_is_ready(&self) -> bool {
-        matches!(
-            self.slots.front(),
-            Some(Slot {
-                state: SlotState::Ready { .. },
-                ..
-            })
-        )
-    }
-
-    /// Forgets what comes before the segment after `known`. Pieces of a stream have no names to know
-    /// them by.
-    pub(super) fn skip_to(&mut self, known: &Published) {
-        let same = |slot: &Slot| {
-            slot.segment.msn == known.msn && file_name(&slot.segment.uri) == known.name
-        };
-        if let Some(at) = self.slots.iter().position(same)
-            && !self.is_stream()
-            && !self.resumed
-        {
-            self.slots.drain(..=at);
-        }
-    }
-
-    /// Forgets all but the newest `count` that are here; what is left begins where a decoder can.
-    pub(super) fn keep_newest(&mut self, count: usize) {
-        let ready = |slot: &&Slot| matches!(slot.state, SlotState::Ready { .. });
-        let old = self
-            .slots
-            .iter()
-            .filter(ready)
-            .count()
-            .saturating_sub(count);
-        let begins = |at: &usize| self.slots.get(*at).is_some_and(|slot| slot.independent);
-        let dropped = (0..=old).rev().find(begins).unwrap_or(0);
-        self.slots.drain(..dropped);
-    }
-
-    pub(super) fn slot(&mut self, id: u64) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.id == id)
-    }
-
-    /// What failed before and is not listed any more will not come.
-    fn give_up_removed(&mut self, media: &Media) {
-        let known = |slot: &Slot| {
-            media
-                .segments
-                .iter()
-                .any(|s| s.msn == slot.segment.msn && s.uri == slot.segment.uri)
-        };
-        for slot in &mut self.slots {
-            if slot.attempts > 0 && matches!(slot.state, SlotState::Due(_)) && !known(slot) {
-                slot.state = SlotState::Lost;
-            }
-        }
-        self.pass_over_lost();
     }
 
     fn take_new(&mut self, now: Time, media: &Media) -> bool {
@@ -472,7 +406,9 @@ impl Start {
     /// The first segment to take, and whether the list carries on where it ended.
     fn index(&self, media: &Media) -> (usize, bool) {
         let count = media.segments.len();
-        let edge = count.saturating_sub(self.segments);
+        let newest = media.segments.iter().rev();
+        let lead = covering(newest.map(|s| s.duration), self.lead);
+        let edge = count.saturating_sub(self.segments.max(lead));
         // What the source itself calls lost is nothing to begin with.
         let edge = media.segments[edge..]
             .iter()
@@ -491,16 +427,14 @@ impl Start {
     }
 }
 
-impl Slot {
-    /// The key that hides the whole segment, if one does.
-    pub(super) fn aes128(&self) -> Option<(&crate::playlist::Key, Option<&Reference>)> {
-        let index = self
-            .segment
-            .keys
-            .iter()
-            .position(|key| key.method == Method::Aes128)?;
-        Some((&self.segment.keys[index], self.keys[index].as_ref()))
-    }
+/// How many of these durations, one after the other, are needed for `length`.
+pub(super) fn covering(durations: impl Iterator<Item = Duration>, length: Duration) -> usize {
+    let before = durations.scan(Duration::ZERO, |sum, duration| {
+        let before = *sum;
+        *sum += duration;
+        Some(before)
+    });
+    before.take_while(|before| *before < length).count()
 }
 
 fn is_http(url: &Url) -> bool {
@@ -512,7 +446,7 @@ pub(super) fn retry_wait(failures: u32, target: Duration, chance: &mut Chance) -
     let high = if failures <= 1 {
         target / 2
     } else {
-        Duration::from_secs(1 << (failures - 2).min(3)).min(BACKOFF_MAX)
+        Duration::from_secs(1 << (failures - 2).min(3)).min(again_after(target))
     };
     chance.between(high / 2, high)
 }

@@ -69,25 +69,32 @@ impl Health {
     }
 }
 
-/// A source and its circuit breaker: each failed session makes the next try come later. Only a good
-/// while on air wins the budget back, so that a source which works for seconds at a time is not
-/// asked without end.
+/// A source and its circuit breaker. Each failed session, and each failure on air, spends of its
+/// budget: it is passed over for longer while another source may be tried. Only a good while on air
+/// wins the budget back, so that a source which works for seconds at a time is not gone back to
+/// without end. When there is nothing else, even a spent source is asked again, though never more
+/// often than one that plays.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) def: SourceDef,
     pub(super) health: Health,
     failures: u32,
+    /// Passed over until then while another may be tried.
+    spent_until: Time,
+    /// Not tried before.
     retry_at: Time,
     /// When its newest session began: of several sources, the one that waited longest is next.
-    pub(super) tried_at: Time,
+    tried_at: Time,
     healthy_since: Option<Time>,
 }
 
-const BACKOFF_MAX: Duration = Duration::from_secs(8);
+/// The longest wait between two tries.
+pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(8);
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// On air without a fault for so long, a source is taken for good again.
 const TRUST_AFTER: Duration = Duration::from_secs(60);
 /// What a provider gets that answers 429 or 509 without saying how long.
-const REST: Duration = Duration::from_secs(10);
+pub(super) const REST: Duration = Duration::from_secs(10);
 
 impl Source {
     pub(super) fn new(def: SourceDef) -> Self {
@@ -95,27 +102,42 @@ impl Source {
             def,
             health: Health::Unknown,
             failures: 0,
+            spent_until: Time::ZERO,
             retry_at: Time::ZERO,
             tried_at: Time::ZERO,
             healthy_since: None,
         }
     }
 
+    /// A session of it begins.
+    pub(super) fn tried(&mut self, now: Time) {
+        self.tried_at = now;
+    }
+
     pub(super) fn may_be_tried(&self, now: Time) -> bool {
-        self.retry_at <= now && self.health != Health::Ended
+        self.retry_at <= now
+    }
+
+    /// What is tried first is smallest: a source with a budget, then the one that waited longest.
+    pub(super) fn turn(&self, now: Time) -> (bool, Time) {
+        (self.spent_until > now, self.tried_at)
     }
 
     /// A session of it came to nothing. `jitter` picks the wait from the range that it is given.
     pub(super) fn failed(
         &mut self,
         now: Time,
-        jitter: impl FnOnce(Duration, Duration) -> Duration,
+        target: Duration,
+        mut jitter: impl FnMut(Duration, Duration) -> Duration,
     ) {
         self.health = Health::Failed;
         self.healthy_since = None;
         let wait = Duration::from_secs(1 << self.failures.min(3)).min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = self.retry_at.max(now + jitter(wait / 2, wait));
+        self.spent_until = now + jitter(wait / 2, wait);
+        let soon = again_after(target);
+        let retry_at = (self.tried_at + jitter(soon * 2 / 3, soon)).max(now + soon / 3);
+        self.retry_at = self.retry_at.max(retry_at);
     }
 
     /// It, or its account, asked to be left alone.
@@ -136,6 +158,23 @@ impl Source {
         }
     }
 
+    /// It ended its playlist. An encoder may begin anew at the same place.
+    pub(super) fn ended(&mut self, now: Time) {
+        self.seen(now, Health::Ended);
+        self.rest(now, Some(BACKOFF_MAX));
+    }
+
+    /// For how long it has been healthy on air.
+    pub(super) fn healthy_for(&self, now: Time) -> Duration {
+        self.healthy_since
+            .map_or(Duration::ZERO, |since| now - since)
+    }
+
+    /// Whether it failed since it was last taken for good.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.failures > 0
+    }
+
     /// How long a session of it may take to bring its first segment: little at first, so that the
     /// next source gets its turn in time, more when all have been tried.
     pub(super) fn patience(&self, target: Duration) -> Duration {
@@ -143,19 +182,35 @@ impl Source {
     }
 }
 
+/// The longest wait before something that failed is asked for again while nothing else plays: within
+/// the player's hold-back, and less often than a source that plays is asked.
+pub(super) fn again_after(target: Duration) -> Duration {
+    (target * 3 / 4).clamp(BACKOFF_MIN, BACKOFF_MAX)
+}
+
 /// Late, or something of it failed once: the next source is made ready.
 pub(super) fn is_suspect(session: &Session, now: Time) -> bool {
-    session.stalled_for(now) > session.target() * 3 / 2
-        || session.overdue_for(now) > session.target() * 2 / 5
+    suspect_at(session).is_some_and(|at| at <= now)
         || session.load_failures() > 0
         || session.is_struggling()
+}
+
+/// When it will be late, if nothing comes.
+pub(super) fn suspect_at(session: &Session) -> Option<Time> {
+    let target = session.target();
+    // Sooner where players hold less than they should.
+    let patience = target * 3 / 2 - session.short.min(target / 4);
+    let unchanged = session.quiet_since().map(|since| since + patience);
+    let overdue = session.waiting_since().map(|since| since + target * 2 / 5);
+    unchanged.into_iter().chain(overdue).min()
 }
 
 /// It brings nothing any more. `head_start` is the time that the other source took to be ready: the
 /// switch comes by so much earlier.
 pub(super) fn has_failed(session: &Session, now: Time, head_start: Duration) -> bool {
-    let limit = session.target() * 2 - head_start.min(session.target() / 2);
-    session.stalled_for(now) > limit
+    let early = (head_start + session.short).min(session.target() / 2);
+    let limit = session.target() * 2 - early;
+    session.stalled_for(now) >= limit
         // Slower than real time, or not at all: players have already waited for it to be listed.
         || session.overdue_for(now) > session.target() * 9 / 10
         || session.load_failures() > 1

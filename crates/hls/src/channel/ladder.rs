@@ -7,6 +7,7 @@ use super::TrackId;
 use crate::playlist::{
     Document, Error, Multivariant, Rendition, RenditionKind, Resolution, UriKind, UriRef, Variant,
 };
+use crate::ts::Keep;
 
 /// Which variants of a source are offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,8 +90,8 @@ const MUXED_FROM_DEMUXED: Mismatch = Mismatch {
     reason: "its audio is a playlist of its own, which a muxed track cannot carry",
     fatal: true,
 };
-const DEMUXED_FROM_MUXED: Mismatch = Mismatch {
-    reason: "its audio is muxed, and the channel's audio track needs its own playlist",
+const NO_AUDIO: Mismatch = Mismatch {
+    reason: "it has no such audio, neither muxed nor in a playlist of its own",
     fatal: true,
 };
 const NO_VARIANT: Mismatch = Mismatch {
@@ -105,6 +106,22 @@ const NO_I_FRAMES: Mismatch = Mismatch {
     reason: "it has no I-frame playlist",
     fatal: false,
 };
+
+/// What feeds a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Feeding<'a> {
+    /// Of the media playlist; `None`: the source is one.
+    pub(super) uri: Option<&'a str>,
+    /// What is taken of segments that carry more than the track.
+    pub(super) keep: Option<Keep>,
+}
+
+impl<'a> Feeding<'a> {
+    fn whole(uri: &'a str) -> Self {
+        let uri = Some(uri);
+        Self { uri, keep: None }
+    }
+}
 
 impl Ladder {
     /// Freezes the ladder that `source`, loaded from `base`, offers.
@@ -143,6 +160,11 @@ impl Ladder {
         }
     }
 
+    /// Whether there is one track and no multivariant playlist.
+    pub(super) fn is_single(&self) -> bool {
+        matches!(self, Self::Single)
+    }
+
     /// What a track carries; `None` for trick play and for tracks that are not offered.
     pub(super) fn content(&self, id: &TrackId) -> Option<Content> {
         let Self::Multi(multi) = self else {
@@ -176,7 +198,7 @@ impl Ladder {
         track: &TrackId,
         source: &'a Multivariant,
         filter: VariantFilter,
-    ) -> Result<&'a str, Mismatch> {
+    ) -> Result<Feeding<'a>, Mismatch> {
         let multi = match self {
             Self::Single => {
                 let chosen = filter.choose(source);
@@ -187,7 +209,7 @@ impl Ladder {
                 return if has_demuxed_audio(source, best) {
                     Err(MUXED_FROM_DEMUXED)
                 } else {
-                    Ok(&best.uri)
+                    Ok(Feeding::whole(&best.uri))
                 };
             }
             Self::Multi(multi) => multi,
@@ -205,12 +227,7 @@ impl Ladder {
                 demuxed,
             } => {
                 let nearest = nearest(source, *bandwidth, *resolution, codecs.as_deref());
-                let nearest = nearest.ok_or(NO_VARIANT)?;
-                match (demuxed, has_demuxed_audio(source, nearest)) {
-                    (false, true) => Err(MUXED_FROM_DEMUXED),
-                    (true, false) => Err(DEMUXED_FROM_MUXED),
-                    _ => Ok(&nearest.uri),
-                }
+                pictures(source, nearest.ok_or(NO_VARIANT)?, *demuxed)
             }
             Role::IFrames { bandwidth } => {
                 let distance = |v: &&Variant| v.bandwidth.abs_diff(*bandwidth);
@@ -218,7 +235,7 @@ impl Ladder {
                     .i_frames
                     .iter()
                     .min_by_key(distance)
-                    .map(|v| v.uri.as_str())
+                    .map(|v| Feeding::whole(&v.uri))
                     .ok_or(NO_I_FRAMES)
             }
             Role::Rendition {
@@ -226,36 +243,64 @@ impl Ladder {
                 name,
                 language,
             } => {
-                let missing = match kind {
-                    RenditionKind::Audio => DEMUXED_FROM_MUXED,
-                    _ => NO_RENDITION,
-                };
-                alike(source, *kind, name, language.as_deref()).ok_or(missing)
+                if let Some(uri) = alike(source, *kind, name, language.as_deref()) {
+                    return Ok(Feeding::whole(uri));
+                }
+                match kind {
+                    RenditionKind::Audio => sound(source).ok_or(NO_AUDIO),
+                    _ => Err(NO_RENDITION),
+                }
             }
         }
     }
 
-    /// Whether a source of one media playlist can feed `track`.
-    pub(super) fn accepts_single(&self, track: &TrackId) -> Result<(), Mismatch> {
+    /// What of a source of one media playlist feeds `track`.
+    pub(super) fn feed_single(&self, track: &TrackId) -> Result<Feeding<'static>, Mismatch> {
         let Self::Multi(multi) = self else {
-            return Ok(());
+            return Ok(Feeding {
+                uri: None,
+                keep: None,
+            });
         };
-        match multi
-            .tracks
-            .iter()
-            .find(|t| t.id == *track)
-            .map(|t| &t.role)
-        {
-            Some(Role::Variant { demuxed: false, .. }) => Ok(()),
-            Some(Role::Variant { demuxed: true, .. }) => Err(DEMUXED_FROM_MUXED),
-            Some(Role::IFrames { .. }) => Err(NO_I_FRAMES),
+        let track = multi.tracks.iter().find(|t| t.id == *track);
+        let keep = match track.map(|t| &t.role) {
+            Some(Role::Variant { demuxed: false, .. }) => None,
+            Some(Role::Variant { demuxed: true, .. }) => Some(Keep::Video),
             Some(Role::Rendition {
                 kind: RenditionKind::Audio,
                 ..
-            }) => Err(DEMUXED_FROM_MUXED),
-            Some(Role::Rendition { .. }) | None => Err(NO_RENDITION),
-        }
+            }) => Some(Keep::Audio),
+            Some(Role::IFrames { .. }) => return Err(NO_I_FRAMES),
+            Some(Role::Rendition { .. }) | None => return Err(NO_RENDITION),
+        };
+        Ok(Feeding { uri: None, keep })
     }
+}
+
+/// What of a variant feeds a track whose sound is `demuxed`.
+fn pictures<'a>(
+    source: &Multivariant,
+    variant: &'a Variant,
+    demuxed: bool,
+) -> Result<Feeding<'a>, Mismatch> {
+    let keep = match (demuxed, has_demuxed_audio(source, variant)) {
+        (false, true) => return Err(MUXED_FROM_DEMUXED),
+        (true, false) => Some(Keep::Video),
+        _ => None,
+    };
+    let uri = Some(variant.uri.as_str());
+    Ok(Feeding { uri, keep })
+}
+
+/// The sound that is muxed into variants: each carries the same, so that the smallest is enough.
+fn sound(source: &Multivariant) -> Option<Feeding<'_>> {
+    let variants = source.variants.iter();
+    let muxed = variants.filter(|variant| !has_demuxed_audio(source, variant));
+    let smallest = muxed.min_by_key(|variant| variant.bandwidth)?;
+    Some(Feeding {
+        uri: Some(&smallest.uri),
+        keep: Some(Keep::Audio),
+    })
 }
 
 /// Gives names to what a multivariant playlist refers to.

@@ -2,23 +2,23 @@
 //! and maps. A session that ended takes everything it asked for with it.
 
 mod arrivals;
+mod orders;
 mod streaming;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use base::Time;
+use base::{ErrorKind, Time};
 use url::Url;
 
 use super::chance::Chance;
 use super::cutter::Aim;
-use super::event::{Effect, Failure, FetchId, Fetched, Order, Protection, Trouble, What};
-use super::feed::{Feed, Link, Published, Slot, SlotState, Start};
+use super::event::{Effect, Failure, Fetched, Trouble};
+use super::feed::{Feed, Link, Published, Slot, SlotState, Start, covering};
 use super::ladder::{Ladder, Mismatch, VariantFilter};
 use super::objects::{Object, Objects, Reference};
 use super::track::Unpublishable;
 use super::{Notice, TrackId};
-use crate::aes128::iv_from_sequence;
 use crate::container::{Container, Inspection};
 use crate::playlist::Multivariant;
 
@@ -34,12 +34,22 @@ pub(super) struct Session {
     /// 429 or 509, and how long the provider wants to be left alone.
     pub(super) rest_wish: Option<Option<Duration>>,
     pub(super) feeds: BTreeMap<TrackId, Feed>,
+    /// It counts against an account: it must not open more connections than it needs.
+    pub(super) counted: bool,
+    /// The open stream, among requests for the source's link.
+    stream: Option<u64>,
+    /// It looks at playlists only.
+    pub(super) scout: bool,
+    /// Its source failed before: one segment is asked for at first.
+    pub(super) wary: bool,
+    /// By how much players hold less of it than they should.
+    pub(super) short: Duration,
     root: Root,
     root_link: Link,
     root_failures: u32,
     objects: Objects,
     pending: HashMap<u64, Purpose>,
-    start_segments: usize,
+    start: (usize, Duration),
     published: HashMap<TrackId, Published>,
 }
 
@@ -53,7 +63,9 @@ pub(super) struct Offset {
 #[derive(Debug)]
 enum Root {
     Due(Time),
-    Loading,
+    Loading {
+        since: Time,
+    },
     Media,
     /// An open transport stream.
     Stream {
@@ -65,7 +77,7 @@ enum Root {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Purpose {
     Root,
     Playlist(TrackId),
@@ -92,11 +104,8 @@ pub(super) struct Settled {
     pub(super) map: Option<Object>,
 }
 
-/// Segments of one feed on their way at once.
-const SEGMENTS_AT_ONCE: usize = 3;
 /// Tries before a segment is lost; what arrives and is no media, or is not there, is tried once less.
 const SEGMENT_TRIES: u32 = 3;
-const OBJECT_TRIES: u32 = 3;
 
 impl Session {
     pub(super) fn new(
@@ -104,7 +113,7 @@ impl Session {
         generation: u64,
         source: usize,
         url: Url,
-        start_segments: usize,
+        start: (usize, Duration),
         published: HashMap<TrackId, Published>,
     ) -> Self {
         Self {
@@ -115,72 +124,19 @@ impl Session {
             refused: None,
             rest_wish: None,
             feeds: BTreeMap::new(),
+            counted: false,
+            stream: None,
+            scout: false,
+            wary: false,
+            short: Duration::ZERO,
             root: Root::Due(now),
             root_link: Link::new(url),
             root_failures: 0,
             objects: Objects::default(),
             pending: HashMap::new(),
-            start_segments,
+            start,
             published,
         }
-    }
-
-    /// Asks for everything that is due.
-    pub(super) fn poll(&mut self, ctx: &mut Context<'_>, wanted: &[TrackId]) {
-        if let Root::Due(at) = self.root
-            && at <= ctx.now
-        {
-            self.root = Root::Loading;
-            let url = self.root_link.url().clone();
-            self.order(
-                ctx,
-                Purpose::Root,
-                url,
-                What::Source(ctx.aim),
-                Duration::from_secs(5),
-            );
-        }
-        self.open_feeds(ctx, wanted);
-        let tracks: Vec<TrackId> = self.feeds.keys().cloned().collect();
-        for track in &tracks {
-            self.load_playlist(ctx, track);
-            self.fetch_segments(ctx, track);
-        }
-        for reference in self.objects.take_due(ctx.now) {
-            let (url, range) = (reference.url.clone(), reference.range);
-            self.order(
-                ctx,
-                Purpose::Object(reference),
-                url,
-                What::Object { range },
-                Duration::from_secs(5),
-            );
-        }
-    }
-
-    /// When time alone will give [`Session::poll`] something to ask for. What is due by now and was
-    /// not asked for waits for something to arrive.
-    pub(super) fn wake_after(&self, now: Time) -> Option<Time> {
-        let root = if let Root::Due(at) = self.root {
-            Some(at)
-        } else {
-            None
-        };
-        let loads = self.feeds.values().filter_map(Feed::load_due);
-        let slots = self.feeds.values().flat_map(|feed| feed.slots.iter());
-        let segments = slots.filter_map(|slot| {
-            if let SlotState::Due(at) = slot.state {
-                Some(at)
-            } else {
-                None
-            }
-        });
-        let due = root
-            .into_iter()
-            .chain(loads)
-            .chain(segments)
-            .chain(self.objects.next_due());
-        due.filter(|at| *at > now).min()
     }
 
     /// Whether each feed has a segment to begin with, or enough time has passed to begin without the
@@ -188,8 +144,8 @@ impl Session {
     pub(super) fn is_ready(&self, now: Time, watched: bool) -> bool {
         let waited = now - self.started > self.target() * 2;
         match &self.root {
-            Root::Due(_) | Root::Loading => false,
-            Root::Multi { .. } if self.feeds.is_empty() => !watched,
+            Root::Due(_) | Root::Loading { .. } => false,
+            _ if self.feeds.is_empty() => !watched,
             _ if waited => self.feeds.values().any(Feed::head_is_ready),
             _ => self.feeds.values().all(Feed::head_is_ready),
         }
@@ -204,11 +160,20 @@ impl Session {
             .unwrap_or(Duration::from_secs(2))
     }
 
-    /// Forgets all but the newest `count` segments of each feed: the rest grew old while another
-    /// source was on air.
-    pub(super) fn keep_newest(&mut self, count: usize) {
+    /// The longest segment, or target duration, of its playlists in seconds; 0: none has come.
+    pub(super) fn longest_s(&self) -> u64 {
+        let longest = self.feeds.values().map(|feed| feed.target_s);
+        longest.max().unwrap_or(0)
+    }
+
+    /// Forgets all but the newest `lead` of each feed: the rest grew old while another source was on
+    /// air.
+    pub(super) fn keep_newest(&mut self, lead: Duration) {
         for feed in self.feeds.values_mut() {
-            feed.keep_newest(count);
+            let ready = |slot: &&Slot| matches!(slot.state, SlotState::Ready { .. });
+            let newest = feed.slots.iter().rev().filter(ready);
+            let kept = covering(newest.map(|slot| slot.segment.duration), lead).max(1);
+            feed.keep_newest(kept);
         }
     }
 
@@ -267,34 +232,48 @@ impl Session {
         self.feeds.values().any(Feed::is_struggling)
     }
 
-    /// The longest time that a feed has brought nothing new.
-    pub(super) fn stalled_for(&self, now: Time) -> Duration {
-        let open = self.feeds.values().filter(|feed| !feed.ended);
-        let oldest = match self.root {
-            // A stream that is opened again has its feeds already.
-            Root::Due(_) | Root::Loading if self.feeds.is_empty() => Some(self.started),
-            _ => open.map(|feed| feed.progress.new_at).min(),
-        };
-        oldest.map_or(Duration::ZERO, |since| now - since)
+    /// Whether it has links of its own, which may die while the source's link lives.
+    pub(super) fn is_multi(&self) -> bool {
+        matches!(self.root, Root::Multi { .. })
     }
 
-    /// How long players have waited for the oldest segment that is listed and not here: a source that
-    /// stalls, trickles or is slower than real time.
+    /// Since when a feed has brought nothing new, or nothing of it could be published; of all feeds the
+    /// longest.
+    pub(super) fn quiet_since(&self) -> Option<Time> {
+        let open = self.feeds.values().filter(|feed| !feed.ended);
+        match self.root {
+            // A stream that is opened again has its feeds already.
+            Root::Due(_) | Root::Loading { .. } if self.feeds.is_empty() => Some(self.started),
+            _ => open.map(Feed::quiet_since).min(),
+        }
+    }
+
+    /// The longest time that a feed has brought nothing new.
+    pub(super) fn stalled_for(&self, now: Time) -> Duration {
+        self.quiet_since()
+            .map_or(Duration::ZERO, |since| now - since)
+    }
+
+    /// Since when players have waited for the oldest segment that is listed and not here: a source
+    /// that stalls, trickles or is slower than real time.
+    pub(super) fn waiting_since(&self) -> Option<Time> {
+        self.feeds.values().filter_map(Feed::waiting_since).min()
+    }
+
+    /// For how long players have waited for a segment that is listed.
     pub(super) fn overdue_for(&self, now: Time) -> Duration {
-        let overdue = self.feeds.values().filter_map(|feed| feed.waiting_since());
-        overdue
-            .map(|since| now - since)
-            .max()
-            .unwrap_or(Duration::ZERO)
+        self.waiting_since()
+            .map_or(Duration::ZERO, |since| now - since)
     }
 
     /// Whether the source ended its playlists and everything of them is published.
     pub(super) fn is_over(&self) -> bool {
-        !self.feeds.is_empty()
-            && self
-                .feeds
-                .values()
-                .all(|feed| feed.ended && feed.slots.is_empty())
+        self.has_ended() && self.feeds.values().all(Feed::is_spent)
+    }
+
+    /// Whether the source ended its playlists.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.feeds.is_empty() && self.feeds.values().all(|feed| feed.ended)
     }
 
     /// Takes an outcome. Unknown serials are of another life and are dropped.
@@ -309,12 +288,29 @@ impl Session {
             true => self.pending.get(&serial).cloned(),
             false => self.pending.remove(&serial),
         };
+        let Some(purpose) = purpose else {
+            return;
+        };
+        if purpose == Purpose::Root && self.is_other_than_stream(serial, &outcome) {
+            self.pending.remove(&serial);
+            return;
+        }
+        // It was asked for again meanwhile, and may come yet.
+        if matches!(&outcome, Err(failure) if failure.kind == ErrorKind::Timeout)
+            && self.pending.values().any(|other| *other == purpose)
+        {
+            if let Purpose::Segment(track, id) = &purpose
+                && let Some(slot) = self.feeds.get_mut(track).and_then(|feed| feed.slot(*id))
+            {
+                slot.attempts += 1;
+            }
+            return;
+        }
         match purpose {
-            Some(Purpose::Root) => self.root_arrived(ctx, outcome),
-            Some(Purpose::Playlist(track)) => self.playlist_arrived(ctx, &track, outcome),
-            Some(Purpose::Segment(track, id)) => self.segment_arrived(ctx, &track, id, outcome),
-            Some(Purpose::Object(reference)) => self.object_arrived(ctx, &reference, outcome),
-            None => {}
+            Purpose::Root => self.root_arrived(ctx, outcome),
+            Purpose::Playlist(track) => self.playlist_arrived(ctx, &track, outcome),
+            Purpose::Segment(track, id) => self.segment_arrived(ctx, &track, id, outcome),
+            Purpose::Object(reference) => self.object_arrived(ctx, &reference, outcome),
         }
     }
 
@@ -341,158 +337,18 @@ impl Session {
         Some(Settled { slot, keys, map })
     }
 
-    /// Opens a feed for each wanted track and closes those that nobody watches.
-    fn open_feeds(&mut self, ctx: &mut Context<'_>, wanted: &[TrackId]) {
-        let Root::Multi { playlist, base } = &self.root else {
-            return;
-        };
-        self.feeds.retain(|track, _| wanted.contains(track));
-        let Some(ladder) = ctx.ladder.as_ref() else {
-            return;
-        };
-        let mut lacking = Vec::new();
-        for track in wanted {
-            if self.feeds.contains_key(track) || !ladder.has(track) {
-                continue;
-            }
-            match ladder.feed(track, playlist, ctx.filter) {
-                Ok(uri) => {
-                    if let Ok(url) = base.join(uri) {
-                        let start = self.start(track);
-                        self.feeds
-                            .insert(track.clone(), Feed::new(ctx.now, url, start));
-                    }
-                }
-                Err(mismatch) => lacking.push((track, mismatch)),
-            }
-        }
-        for (track, mismatch) in lacking {
-            self.refuse(track, mismatch);
-        }
-    }
-
-    fn load_playlist(&mut self, ctx: &mut Context<'_>, track: &TrackId) {
-        let Some(feed) = self.feeds.get_mut(track) else {
-            return;
-        };
-        if feed.load_due().is_none_or(|at| at > ctx.now) {
-            return;
-        }
-        feed.loading(ctx.now);
-        let (url, what) = (
-            feed.link.url().clone(),
-            What::Playlist {
-                conditional: feed.conditional,
-            },
-        );
-        let timeout = feed
-            .target
-            .clamp(Duration::from_secs(3), Duration::from_secs(10));
-        self.order(ctx, Purpose::Playlist(track.clone()), url, what, timeout);
-    }
-
-    fn fetch_segments(&mut self, ctx: &mut Context<'_>, track: &TrackId) {
-        self.lose_without_objects(track);
-        let Some(feed) = self.feeds.get_mut(track) else {
-            return;
-        };
-        let running = feed
-            .slots
-            .iter()
-            .filter(|slot| matches!(slot.state, SlotState::Fetching))
-            .count();
-        let mut orders = Vec::new();
-        for slot in &mut feed.slots {
-            if running + orders.len() == SEGMENTS_AT_ONCE {
-                break;
-            }
-            if !matches!(slot.state, SlotState::Due(at) if at <= ctx.now) {
-                continue;
-            }
-            for reference in slot.map.iter().chain(slot.keys.iter().flatten()) {
-                self.objects.get(ctx.now, reference);
-            }
-            let Some(protection) = protection(ctx.now, slot, &mut self.objects) else {
-                continue;
-            };
-            slot.state = SlotState::Fetching;
-            let what = What::Segment {
-                range: slot.segment.byte_range,
-                protection,
-            };
-            orders.push((
-                Purpose::Segment(track.clone(), slot.id),
-                slot.url.clone(),
-                what,
-            ));
-        }
-        let timeout = (feed.target * 2).clamp(Duration::from_secs(4), Duration::from_secs(30));
-        for (purpose, url, what) in orders {
-            self.order(ctx, purpose, url, what, timeout);
-        }
-    }
-
-    /// A segment whose key or map does not come is lost, also when its own bytes are there.
-    fn lose_without_objects(&mut self, track: &TrackId) {
-        let Some(feed) = self.feeds.get_mut(track) else {
-            return;
-        };
-        let mut any = false;
-        for slot in feed
-            .slots
-            .iter_mut()
-            .filter(|slot| !matches!(slot.state, SlotState::Lost))
-        {
-            let mut needed = slot.map.iter().chain(slot.keys.iter().flatten());
-            if needed.any(|reference| self.objects.failures(reference) >= OBJECT_TRIES) {
-                slot.state = SlotState::Lost;
-                feed.progress.segment_failures += 1;
-                any = true;
-            }
-        }
-        if any {
-            feed.pass_over_lost();
-        }
-    }
-
-    fn order(
-        &mut self,
-        ctx: &mut Context<'_>,
-        purpose: Purpose,
-        url: Url,
-        what: What,
-        timeout: Duration,
-    ) {
-        *ctx.serial += 1;
-        let id = FetchId {
-            generation: self.generation,
-            serial: *ctx.serial,
-        };
-        self.pending.insert(id.serial, purpose);
-        ctx.out.push(Effect::Fetch(Order {
-            id,
-            source: self.source,
-            url,
-            what,
-            timeout,
-        }));
-    }
-
     /// A source that lacks what picture and sound need is refused; one that only lacks subtitles or
     /// trick play is taken, and that track stands still.
     fn refuse(&mut self, track: &TrackId, mismatch: Mismatch) {
         if mismatch.fatal {
-            self.refused = Some(format!(
-                "source cannot feed track {}: {}",
-                track.as_str(),
-                mismatch.reason
-            ));
+            self.refused = Some(cannot_feed(track, mismatch.reason));
         }
     }
 
     fn start(&self, track: &TrackId) -> Start {
         Start {
-            segments: self.start_segments,
+            segments: self.start.0,
+            lead: self.start.1,
             published: self.published.get(track).cloned(),
         }
     }
@@ -506,31 +362,8 @@ impl Session {
     }
 }
 
-/// How to look into the segment; `None` while its key is on its way.
-fn protection(now: Time, slot: &Slot, objects: &mut Objects) -> Option<Protection> {
-    let Some((key, reference)) = slot.aes128() else {
-        // Sample encryption leaves the container in the clear; of other methods we know nothing.
-        let opaque = slot
-            .segment
-            .keys
-            .iter()
-            .any(|key| !key.method.as_str().starts_with("SAMPLE-AES"));
-        return Some(if opaque {
-            Protection::Opaque
-        } else {
-            Protection::Clear
-        });
-    };
-    let Some(reference) = reference.filter(|_| key.is_identity()) else {
-        return Some(Protection::Opaque);
-    };
-    let object = objects.get(now, reference)?;
-    let iv = key.iv.unwrap_or_else(|| iv_from_sequence(slot.segment.msn));
-    Some(match <[u8; 16]>::try_from(&object.body[..]) {
-        Ok(key) => Protection::Aes128 { key, iv },
-        // Not 16 bytes: the player will say so, we cannot look inside.
-        Err(_) => Protection::Opaque,
-    })
+fn cannot_feed(track: &TrackId, reason: &str) -> String {
+    format!("source cannot feed track {}: {reason}", track.as_str())
 }
 
 impl Settled {

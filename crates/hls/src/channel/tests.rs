@@ -1,13 +1,17 @@
 //! The machine against scripted sources under a clock of our own.
 
+mod player;
+mod rules;
 mod sim;
+mod source;
 mod stories;
 mod streams;
 
 use std::time::Duration;
 
 use super::*;
-use sim::{FakeSource, Fault, Sim};
+use sim::Sim;
+use source::{FakeSource, Fault};
 
 fn names(source: &str, epoch: u64, range: std::ops::Range<u64>) -> Vec<String> {
     range
@@ -58,7 +62,11 @@ fn a_manual_switch_is_the_next_thing_players_see() {
     );
     let last = sim.playlists.last().unwrap();
     assert_eq!(last.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{last}");
-    assert_eq!(sim.abandoned.len(), 1);
+    assert_eq!(
+        sim.abandoned.len(),
+        2,
+        "the look at the other playlist, and the old session"
+    );
 }
 
 #[test]
@@ -290,7 +298,15 @@ fn a_source_whose_segments_do_not_fit_is_refused_by_name() {
         ..FakeSource::new("b")
     };
     long.extra = "#EXT-X-KEY:METHOD=AES-128,URI=\"http://b.example/k\"\n";
-    let mut sim = Sim::new(&[FakeSource::new("a"), long]);
+    let mut sim = Sim::with(
+        &[FakeSource::new("a"), long],
+        Time::from_ms(20_000),
+        HashMap::new(),
+        Settings {
+            target_duration_s: 2,
+            ..sim::settings(7)
+        },
+    );
     sim.run(seconds(10));
     sim.switch(1);
     sim.run(seconds(20));
@@ -307,24 +323,64 @@ fn a_source_whose_segments_do_not_fit_is_refused_by_name() {
 }
 
 #[test]
-fn a_segment_that_grew_too_long_is_a_gap_and_not_the_end_of_its_source() {
-    let mut sim = Sim::new(&[FakeSource::new("a")]);
+fn a_segment_that_grew_too_long_is_a_gap_and_two_are_the_end_of_their_source() {
+    let mut sim = Sim::new(&[FakeSource::new("a"), FakeSource::new("b")]);
     sim.run(seconds(10));
     let source = &mut sim.sources[0];
     // From now on four seconds each, of bytes that cannot be cut.
     (source.duration_s, source.first_msn, source.began_ms) = (4, 1015, 26_000);
     source.epoch = 1;
-    sim.run(seconds(16));
+    sim.run(seconds(24));
+    let troubles = sim.troubles();
+    assert!(troubles.contains(&"segment_too_long"), "{troubles:?}");
+    let refusal = sim.notices.iter().find_map(|notice| match notice {
+        Notice::Trouble(trouble) if trouble.code == "source_refused" => Some(trouble),
+        _ => None,
+    });
+    let refusal = refusal.expect("the source is refused");
+    let named = "segment of 4 s does not fit the target duration of 2 s and cannot be cut";
     assert!(
-        sim.troubles().contains(&"segment_too_long"),
-        "{:?}",
-        sim.troubles()
+        refusal.source == 0 && refusal.detail.starts_with(named),
+        "{refusal:?}"
     );
+    let gap = "#EXT-X-GAP\n#EXTINF:2.000,";
+    assert!(sim.playlists.iter().any(|text| text.contains(gap)));
+    assert_eq!(sim.channel.on_air(), Some(1));
+}
+
+#[test]
+fn the_target_duration_does_for_every_known_source() {
+    let long = FakeSource {
+        duration_s: 6,
+        ..FakeSource::new("b")
+    };
+    let mut sim = Sim::new(&[FakeSource::new("a"), long.clone()]);
+    sim.run(seconds(30));
     assert!(
-        !sim.troubles().contains(&"source_refused"),
-        "{:?}",
-        sim.troubles()
+        sim.playlists[0].contains("#EXT-X-TARGETDURATION:6\n"),
+        "{}",
+        sim.playlists[0]
     );
-    let last = sim.playlists.last().unwrap();
-    assert!(last.contains("#EXT-X-GAP\n#EXTINF:2.000,"), "{last}");
+    assert!(sim.contents().iter().all(|name| name.starts_with("a-")));
+    let asked = sim
+        .requests
+        .iter()
+        .filter(|(at, _)| *at == Time::from_ms(20_000))
+        .count();
+    assert_eq!(asked, 2, "both playlists, beside each other");
+
+    // Whoever does not answer in time is not waited for; who is on an account is not asked.
+    let slow = FakeSource {
+        fault: Fault::Stalled,
+        ..long.clone()
+    };
+    let counted = FakeSource {
+        account: Some("account"),
+        ..long
+    };
+    for other in [slow, counted] {
+        let mut sim = Sim::new(&[FakeSource::new("a"), other]);
+        sim.run(seconds(1));
+        assert!(sim.playlists[0].contains("#EXT-X-TARGETDURATION:2\n"));
+    }
 }

@@ -27,7 +27,7 @@ pub(super) struct Track {
     has_past: bool,
     /// The number after the last that players got before a restart of ours.
     past_end: u64,
-    /// When the list began, and until when a player that began with it has something to play.
+    /// When the list began, and until when the unluckiest player has something to play.
     began: Option<Time>,
     lasts_until: Option<Time>,
     position: Option<Position>,
@@ -93,7 +93,13 @@ impl Track {
         self.began
     }
 
-    /// How much more a player that began with the list has to play.
+    /// How far behind the live edge players begin (RFC 8216 §6.3.3).
+    pub(super) fn hold_back(&self) -> Duration {
+        self.timeline.target_duration() * 3
+    }
+
+    /// How much more the unluckiest player has to play: one that began with the list, or joined just
+    /// after it grew.
     pub(super) fn lead(&self, now: Time) -> Option<Duration> {
         self.lasts_until.map(|until| until - now)
     }
@@ -133,28 +139,28 @@ impl Track {
 
     /// Pushes a segment as it was cut: what marks its beginning goes with the first piece.
     fn push_pieces(&mut self, now: Time, whole: Draft, pieces: Vec<Piece>, out: &mut Vec<Effect>) {
-        let mut rest = whole;
-        for piece in pieces {
-            let next = Draft {
+        let mut rest = Some(whole);
+        let mut pieces = pieces.into_iter().peekable();
+        while let (Some(piece), Some(draft)) = (pieces.next(), rest.take()) {
+            rest = pieces.peek().map(|_| Draft {
                 discontinuity: false,
                 program_date_time: None,
-                date: rest
+                date: draft
                     .date
                     .map(|date| date.plus_ms(piece.duration.as_millis() as i64)),
                 tags: Vec::new(),
-                ..rest.clone()
-            };
+                ..draft.clone()
+            });
             let bytes = piece.body.len() as u64;
-            let independent = rest.independent && piece.independent;
+            let independent = draft.independent && piece.independent;
             let draft = Draft {
                 duration: piece.duration,
                 inf: piece.inf,
                 bytes,
                 independent,
-                ..rest
+                ..draft
             };
             self.push(now, draft, piece.body, out);
-            rest = next;
         }
     }
 
@@ -162,14 +168,13 @@ impl Track {
         let (gap, duration) = (draft.gap, draft.duration);
         let msn = self.timeline.push(now, draft);
         self.began.get_or_insert(now);
-        self.lasts_until = Some(self.lasts_until.map_or(now, |until| until.max(now)) + duration);
-        if !gap {
-            out.push(Effect::Publish {
-                track: self.id.clone(),
-                msn,
-                body,
-            });
-        }
+        let lasts_until = self.lasts_until.map_or(now, |until| until.max(now)) + duration;
+        self.lasts_until = Some(lasts_until.min(now + self.hold_back()));
+        let track = self.id.clone();
+        out.push(match gap {
+            true => Effect::Changed { track },
+            false => Effect::Publish { track, msn, body },
+        });
     }
 
     /// Publishes a settled segment of the session on air, or passes over one that players have got
@@ -198,13 +203,15 @@ impl Track {
         let segment = slot.segment;
         let container = inspection.map_or_else(|| self.container_of(&segment), |i| i.container);
         let pieces = match self.pieces(&segment, body.as_ref(), container) {
-            // A source that begins so is refused; one that grew a segment too long loses it.
-            Err(error) if feed.placed => {
+            Err(error) => {
+                feed.lose_unfit(error, session.source, out)?;
                 body = None;
-                out.push(trouble("segment_too_long", session.source, &error));
                 self.gaps(segment.duration)
             }
-            pieces => pieces?,
+            Ok(pieces) => {
+                feed.unfit = 0;
+                pieces
+            }
         };
         let cut = pieces.len() > 1;
         let place = self.place(now, feed, session.generation, session.offset, &segment, cut);
@@ -483,12 +490,29 @@ impl From<(Vec<u8>, Duration, bool)> for Piece {
     }
 }
 
-fn trouble(code: &'static str, source: usize, error: &Unpublishable) -> Effect {
-    Effect::Notice(Notice::Trouble(Trouble {
-        code,
-        source,
-        detail: error.to_string(),
-    }))
+/// So many segments in a row that do not fit are the end of their source.
+const UNFIT_MAX: u32 = 2;
+
+impl Feed {
+    /// A source that begins with a segment that does not fit is refused, and one that goes on so; one
+    /// that grew a segment too long loses it.
+    fn lose_unfit(
+        &mut self,
+        error: Unpublishable,
+        source: usize,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Unpublishable> {
+        self.unfit += 1;
+        if !self.placed || self.unfit >= UNFIT_MAX {
+            return Err(error);
+        }
+        out.push(Effect::Notice(Notice::Trouble(Trouble {
+            code: "segment_too_long",
+            source,
+            detail: error.to_string(),
+        })));
+        Ok(())
+    }
 }
 
 fn entry_keys(segment: &Segment, objects: &[Option<Object>]) -> std::sync::Arc<[EntryKey]> {

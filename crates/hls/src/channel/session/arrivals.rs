@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use base::ErrorKind;
+use bytes::Bytes;
 use url::Url;
 
-use super::{Context, Root, SEGMENT_TRIES, Session};
+use super::{Context, Root, SEGMENT_TRIES, Session, cannot_feed};
 use crate::channel::TrackId;
 use crate::channel::event::{Failure, Fetched};
-use crate::channel::feed::{Feed, SlotState, retry_wait};
+use crate::channel::feed::{Feed, Slot, SlotState, retry_wait};
 use crate::channel::ladder::Ladder;
 use crate::channel::objects::Reference;
-use crate::playlist::{Limits, Media, Playlist, Variables};
+use crate::container::Container;
+use crate::playlist::{Error, Limits, Media, Playlist, Variables};
+use crate::ts::{self, Keep};
 
 /// The provider wants to be left alone.
 const TOO_MANY: [u16; 2] = [429, 509];
@@ -19,7 +22,7 @@ const TOO_MANY: [u16; 2] = [429, 509];
 impl Session {
     /// Notes what a failed fetch says of the provider, and whether it counts against the source: a
     /// fault of ours does not.
-    fn weigh(&mut self, failure: &Failure) -> bool {
+    pub(super) fn weigh(&mut self, failure: &Failure) -> bool {
         if failure
             .status
             .is_some_and(|status| TOO_MANY.contains(&status))
@@ -38,13 +41,16 @@ impl Session {
             Ok(Fetched::Playlist { body, final_url }) => (body, final_url),
             Ok(Fetched::Stream) => return self.stream_opened(ctx),
             Ok(Fetched::Piece(piece)) => return self.piece_arrived(ctx, &piece),
-            Ok(_) => return self.root_failed(ctx, unexpected()),
-            Err(failure) => return self.root_failed(ctx, failure),
+            Ok(_) => return self.root_failed(ctx, unexpected().into()),
+            Err(failure) => return self.root_failed(ctx, failure.into()),
         };
         let playlist = match parse(&body, &url, &Variables::default()) {
             Ok(playlist) => playlist,
-            Err(failure) => return self.root_failed(ctx, failure),
+            Err(bad) => return self.root_failed(ctx, bad),
         };
+        if !matches!(self.root, Root::Due(_) | Root::Loading { .. }) {
+            return;
+        }
         self.root_failures = 0;
         match playlist {
             Playlist::Media(media) => self.root_is_media(ctx, &media, &url),
@@ -52,7 +58,7 @@ impl Session {
                 if ctx.ladder.is_none() {
                     match Ladder::of(&playlist, &url, ctx.filter) {
                         Ok(ladder) => *ctx.ladder = Some(ladder),
-                        Err(error) => return self.root_failed(ctx, corrupt(error.to_string())),
+                        Err(error) => return self.root_failed(ctx, bad(&error, &url)),
                     }
                 }
                 self.root = Root::Multi {
@@ -65,24 +71,25 @@ impl Session {
 
     fn root_is_media(&mut self, ctx: &mut Context<'_>, media: &Media, url: &Url) {
         if !self.feeds.is_empty() {
-            return self.root_failed(ctx, corrupt("playlist where a stream was".to_owned()));
+            let failure = corrupt("playlist where a stream was".to_owned());
+            return self.root_failed(ctx, failure.into());
         }
         self.root = Root::Media;
-        let ladder = ctx.ladder.get_or_insert(Ladder::Single);
-        for track in ladder.track_ids() {
-            match ladder.accepts_single(&track) {
-                Ok(()) => {
-                    let start = self.start(&track);
-                    let mut feed = Feed::new(ctx.now, self.root_link.url().clone(), start);
-                    feed.loaded(ctx.now, media, url);
-                    self.feeds.insert(track, feed);
-                }
-                Err(mismatch) => self.refuse(&track, mismatch),
-            }
+        if ctx.ladder.get_or_insert(Ladder::Single).is_single() {
+            let track = TrackId::main();
+            let start = self.start(&track);
+            let mut feed = Feed::new(ctx.now, self.root_link.url().clone(), start);
+            feed.loaded(ctx.now, media, url);
+            self.feeds.insert(track, feed);
         }
     }
 
-    fn root_failed(&mut self, ctx: &mut Context<'_>, failure: Failure) {
+    fn root_failed(&mut self, ctx: &mut Context<'_>, bad: BadPlaylist) {
+        let BadPlaylist { code, failure } = bad;
+        // Another answer came before.
+        if !matches!(self.root, Root::Loading { .. } | Root::Stream { .. }) {
+            return;
+        }
         self.root_failures += u32::from(self.weigh(&failure));
         // A stream that breaks off is opened again at once; then with patience.
         let broke_off = matches!(self.root, Root::Stream { .. }) && self.root_failures <= 1;
@@ -91,10 +98,9 @@ impl Session {
             false => retry_wait(self.root_failures, Duration::from_secs(1), ctx.chance),
         };
         self.root = Root::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
-        let code = if self.feeds.values().any(Feed::is_stream) {
-            "stream"
-        } else {
-            "playlist"
+        let code = match self.feeds.values().any(Feed::is_stream) {
+            true => "stream",
+            false => code,
         };
         self.trouble(ctx, code, failure.detail);
     }
@@ -112,26 +118,28 @@ impl Session {
         let Some(feed) = self.feeds.get_mut(track) else {
             return;
         };
-        let failure = match outcome {
+        let bad: BadPlaylist = match outcome {
             Ok(Fetched::NotModified) => return feed.not_modified(ctx.now),
             Ok(Fetched::Playlist { body, final_url }) => match parse(&body, &final_url, &imports) {
                 Ok(Playlist::Media(media)) => {
                     return feed.loaded(ctx.now, &media, &final_url);
                 }
-                Ok(Playlist::Multivariant(_)) => {
-                    corrupt("multivariant playlist instead of a media playlist".into())
-                }
-                Err(failure) => failure,
+                Ok(Playlist::Multivariant(_)) => BadPlaylist {
+                    code: "playlist_is_multivariant",
+                    failure: corrupt("multivariant playlist instead of a media playlist".into()),
+                },
+                Err(bad) => bad,
             },
-            Ok(_) => unexpected(),
-            Err(failure) => failure,
+            Ok(_) => unexpected().into(),
+            Err(failure) => failure.into(),
         };
-        self.weigh(&failure);
+        let BadPlaylist { code, failure } = bad;
+        let theirs = self.weigh(&failure);
         let Some(feed) = self.feeds.get_mut(track) else {
             return;
         };
-        feed.load_failed(ctx.now, &failure, ctx.chance);
-        self.trouble(ctx, "playlist", failure.detail);
+        feed.load_failed(ctx.now, &failure, theirs, ctx.chance);
+        self.trouble(ctx, code, failure.detail);
     }
 
     pub(super) fn segment_arrived(
@@ -144,63 +152,74 @@ impl Session {
         let Some(feed) = self.feeds.get_mut(track) else {
             return;
         };
+        let keep = feed.keep;
+        let Some(slot) = feed.slot(id).filter(|slot| slot.is_open()) else {
+            return;
+        };
+        let taken = match outcome {
+            Ok(Fetched::Segment { body, inspection }) => {
+                let part = match keep {
+                    None => Ok(body),
+                    Some(keep) => part_of(&body, slot, inspection.container, keep),
+                };
+                part.map(|body| (body, Some(inspection)))
+            }
+            Ok(Fetched::Opaque(_)) if keep.is_some() => {
+                Err("its pictures and sound are muxed, and encrypted")
+            }
+            Ok(Fetched::Opaque(body)) => Ok((body, None)),
+            Ok(_) => return self.segment_failed(ctx, track, id, unexpected()),
+            Err(failure) => return self.segment_failed(ctx, track, id, failure),
+        };
+        match taken {
+            Ok((body, inspection)) => {
+                slot.state = SlotState::Ready { body, inspection };
+                feed.progress.segment_failures = 0;
+                feed.proven = true;
+                feed.overtake(ctx.now, id);
+            }
+            Err(reason) => self.refused = Some(cannot_feed(track, reason)),
+        }
+    }
+
+    fn segment_failed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        track: &TrackId,
+        id: u64,
+        failure: Failure,
+    ) {
+        self.weigh(&failure);
+        let Some(feed) = self.feeds.get_mut(track) else {
+            return;
+        };
         let target = feed.target;
         let struggling = feed.progress.segment_failures > 0;
         let Some(slot) = feed.slot(id) else { return };
-        let failure = match outcome {
-            Ok(Fetched::Segment { body, inspection }) => {
-                slot.state = SlotState::Ready {
-                    body,
-                    inspection: Some(inspection),
-                };
-                feed.progress.segment_failures = 0;
-                return;
-            }
-            Ok(Fetched::Opaque(body)) => {
-                slot.state = SlotState::Ready {
-                    body,
-                    inspection: None,
-                };
-                feed.progress.segment_failures = 0;
-                return;
-            }
-            Ok(_) => unexpected(),
-            Err(failure) => failure,
-        };
         slot.attempts += 1;
-        if failure
-            .status
-            .is_some_and(|status| TOO_MANY.contains(&status))
-        {
-            self.rest_wish = Some(failure.retry_after);
-        }
+        let number = slot.segment.msn;
         let hopeless =
             failure.kind == ErrorKind::Corrupt || matches!(failure.status, Some(404 | 410));
-        let mut lost = false;
         // The second in a row is not asked for again: it is time for another source.
         let tries = if struggling {
             1
         } else {
             SEGMENT_TRIES - u32::from(hopeless)
         };
-        if slot.attempts >= tries {
+        if slot.attempts < tries {
+            let wait = ctx.chance.between(target / 8, target / 4);
+            let wait = failure.retry_after.map_or(wait, |wish| wish.max(wait));
+            slot.state = SlotState::Due(ctx.now + wait);
+        } else {
             slot.state = SlotState::Lost;
             feed.progress.segment_failures += 1;
-            lost = true;
-        } else {
-            let wait = ctx.chance.between(target / 8, target / 4);
-            slot.state =
-                SlotState::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
-        }
-        let number = slot_number(feed, id);
-        if lost {
+            if feed.progress.segment_failures > 1 {
+                feed.hold_off(ctx.now + target / 4);
+            }
             feed.pass_over_lost();
         }
-        self.trouble(
-            ctx,
-            "segment",
-            format!("segment {number}: {}", failure.detail),
-        );
+        let detail = format!("segment {number}: {}", failure.detail);
+        self.trouble(ctx, "segment", detail);
     }
 
     pub(super) fn object_arrived(
@@ -221,16 +240,55 @@ impl Session {
     }
 }
 
-fn slot_number(feed: &Feed, id: u64) -> u64 {
-    feed.slots
-        .iter()
-        .find(|slot| slot.id == id)
-        .map_or(0, |slot| slot.segment.msn)
+/// What a demuxed track takes of a segment that carries pictures and sound.
+fn part_of(
+    body: &Bytes,
+    slot: &Slot,
+    container: Container,
+    keep: Keep,
+) -> Result<Bytes, &'static str> {
+    if container != Container::Ts {
+        return Err("its pictures and sound are muxed, and no transport stream");
+    }
+    if !slot.segment.keys.is_empty() {
+        return Err("its pictures and sound are muxed, and encrypted");
+    }
+    match ts::select(body, keep) {
+        part if part.is_empty() => Err("its transport stream lacks what the track carries"),
+        part => Ok(Bytes::from(part)),
+    }
 }
 
-fn parse(body: &[u8], url: &Url, imports: &Variables) -> Result<Playlist, Failure> {
-    Playlist::parse(body, url, imports, &Limits::default())
-        .map_err(|error| corrupt(format!("{error} ({})", base::redact_url(url))))
+/// Why a playlist cannot be used, and the word for it.
+struct BadPlaylist {
+    code: &'static str,
+    failure: Failure,
+}
+
+impl From<Failure> for BadPlaylist {
+    fn from(failure: Failure) -> Self {
+        let code = match failure.kind {
+            ErrorKind::Timeout => "playlist_timeout",
+            ErrorKind::TooLarge => "playlist_too_large",
+            ErrorKind::Denied => "playlist_denied",
+            ErrorKind::NotFound => "playlist_not_found",
+            ErrorKind::RateLimited => "playlist_rate_limited",
+            ErrorKind::Corrupt => "playlist_unreadable",
+            _ => "playlist_unavailable",
+        };
+        Self { code, failure }
+    }
+}
+
+fn parse(body: &[u8], url: &Url, imports: &Variables) -> Result<Playlist, BadPlaylist> {
+    Playlist::parse(body, url, imports, &Limits::default()).map_err(|error| bad(&error, url))
+}
+
+fn bad(error: &Error, url: &Url) -> BadPlaylist {
+    BadPlaylist {
+        code: error.code(),
+        failure: corrupt(format!("{error} ({})", base::redact_url(url))),
+    }
 }
 
 fn corrupt(detail: String) -> Failure {

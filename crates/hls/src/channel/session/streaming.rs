@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Context, Root, Session};
+use super::{Context, Root, Session, cannot_feed};
 use crate::channel::cutter::Piece;
+use crate::channel::event::{Failure, Fetched};
 use crate::channel::feed::Feed;
 use crate::channel::ladder::Ladder;
 
@@ -23,10 +24,22 @@ impl Session {
         }
     }
 
-    /// Whether its stream broke off and is asked for again, from its very link: a second session of the
-    /// same source would do no more.
-    pub(in crate::channel) fn reopens(&self) -> bool {
-        !matches!(self.root, Root::Stream { .. }) && self.feeds.values().any(Feed::is_stream)
+    /// Whether the source turned out to be a stream.
+    pub(in crate::channel) fn is_stream(&self) -> bool {
+        matches!(self.root, Root::Stream { .. })
+    }
+
+    /// Whether this is an answer to the source's link that came beside the stream which is open: it was
+    /// asked for again while the first request hung.
+    pub(super) fn is_other_than_stream(
+        &mut self,
+        serial: u64,
+        outcome: &Result<Fetched, Failure>,
+    ) -> bool {
+        if matches!(outcome, Ok(Fetched::Stream)) && !self.is_stream() {
+            self.stream = Some(serial);
+        }
+        self.is_stream() && self.stream != Some(serial)
     }
 
     pub(super) fn stream_opened(&mut self, ctx: &mut Context<'_>) {
@@ -37,8 +50,12 @@ impl Session {
                 feed.reopened(ctx.now);
                 continue;
             }
-            match ladder.accepts_single(&track) {
-                Ok(()) => {
+            match ladder.feed_single(&track) {
+                Ok(feeding) if feeding.keep.is_some() => {
+                    let why = "its pictures and sound are one stream";
+                    self.refused = Some(cannot_feed(&track, why));
+                }
+                Ok(_) => {
                     let (url, start) = (self.root_link.url().clone(), self.start(&track));
                     let target_s = ctx.aim.target_s.unwrap_or(2);
                     let feed = Feed::of_stream(ctx.now, url, start, target_s);
