@@ -156,8 +156,8 @@ pub fn live_settings(config: &Config) -> live::Settings {
             Variants::UpTo(lines) => VariantFilter::Height(u64::from(lines)),
         },
         user_agent: live.user_agent.clone(),
-        warm_standby: false,
-        return_after: None,
+        warm_standby: live.warm_standby,
+        return_after: live.return_after,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::app::{self, Gateway, live_settings};
 use crate::cli::Exit;
-use crate::config::{Config, Loaded, Viewers, environment};
+use crate::config::{Config, Loaded, Postponed, Viewers, environment};
 use crate::log;
 
 const FIRST_LABEL: &str = "made at first start";
@@ -131,11 +131,14 @@ impl Reloader {
                 errors: vec![error],
             };
         }
-        let restart_needed: Vec<String> = running
-            .restart_needed(&newer)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let said = |postponed: Vec<Postponed>| -> Vec<String> {
+            postponed.iter().map(ToString::to_string).collect()
+        };
+        let restart_needed = said(running.restart_needed(&newer));
+        let channel_start_needed = said(running.channel_start_needed(&newer));
+        for change in &channel_start_needed {
+            tracing::info!("not for channels that run: {change}");
+        }
         for change in &restart_needed {
             tracing::warn!("needs a restart: {change}");
         }
@@ -168,6 +171,7 @@ impl Reloader {
             changed: names(changed),
             removed: names(removed),
             restart_needed,
+            channel_start_needed,
         }
     }
 }

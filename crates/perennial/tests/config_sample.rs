@@ -39,7 +39,8 @@ fn prose<'t>(text: &'t str, setting: &Setting) -> &'t str {
     let (_, prose) = line
         .split_once(" # ")
         .unwrap_or_else(|| panic!("no word on {}", setting.path));
-    prose.trim_start_matches("(restart) ")
+    let prose = prose.trim_start_matches("(restart) ");
+    prose.trim_start_matches("(start) ")
 }
 
 /// The settings of the uncommented sample but for those of the second source.
@@ -91,19 +92,19 @@ fn the_samples_examples_are_valid_and_name_every_key_with_its_default() {
 }
 
 #[test]
-fn the_sample_marks_what_takes_a_restart() {
+fn the_sample_marks_what_is_not_taken_over_at_once() {
     for setting in load(SAMPLE)
         .settings
         .iter()
         .filter(|setting| setting.path != "version")
     {
-        let marked = line(SAMPLE, setting).contains("# (restart) ");
-        assert_eq!(
-            marked,
-            setting.applies == Applies::AtRestart,
-            "{}",
-            setting.path
-        );
+        let line = line(SAMPLE, setting);
+        let marked = match (line.contains("# (restart) "), line.contains("# (start) ")) {
+            (true, _) => Applies::AtRestart,
+            (_, true) => Applies::AtChannelStart,
+            (false, false) => Applies::AtReload,
+        };
+        assert_eq!(marked, setting.applies, "{}", setting.path);
     }
 }
 
@@ -141,6 +142,7 @@ fn the_reference_of_the_configuration_is_current() {
             variable(&setting.path).map_or(String::new(), |name| format!("<br>`{name}`"));
         let applies = match setting.applies {
             Applies::AtReload => "at reload",
+            Applies::AtChannelStart => "when a channel starts",
             Applies::AtRestart => "at restart",
         };
         let prose = prose(&text, setting)

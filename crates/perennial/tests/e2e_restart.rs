@@ -208,8 +208,8 @@ async fn a_reload_changes_what_changed_and_nothing_else() {
     let answer = gateway.admin(Method::POST, "/api/v1/reload", "").await;
     assert_eq!(answer.status, 200);
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-    let expected =
-        json!({ "added": ["go"], "changed": ["change"], "removed": ["new"], "restart_needed": [] });
+    let expected = json!({ "added": ["go"], "changed": ["change"], "removed": ["new"],
+        "restart_needed": [], "channel_start_needed": [] });
     assert_eq!(answer, expected);
     assert_eq!(
         gateway

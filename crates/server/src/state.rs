@@ -69,6 +69,8 @@ pub enum Reloaded {
         removed: Vec<String>,
         /// Keys that need a restart to take effect.
         restart_needed: Vec<String>,
+        /// Keys that channels take over when they start the next time.
+        channel_start_needed: Vec<String>,
     },
     /// The file is bad, and nothing changed.
     Refused {

@@ -32,7 +32,7 @@ use reader::{Reader, Walked};
 
 pub use load::environment;
 pub use problem::{Errors, Place, Problem};
-pub use setting::{Applies, Origin, PREFIX, RestartNeeded, Setting, variable};
+pub use setting::{Applies, Origin, PREFIX, Postponed, Setting, variable};
 
 /// The validated configuration.
 #[derive(Clone, PartialEq, Eq)]
@@ -114,6 +114,10 @@ pub struct Live {
     pub variants: Variants,
     /// Sent to sources that have none of their own.
     pub user_agent: String,
+    /// Keep the next source ready beside the one on air.
+    pub warm_standby: bool,
+    /// Go back to a preferred source that was healthy for so long; `None`: never.
+    pub return_after: Option<Duration>,
 }
 
 /// Which variants of a multivariant source are offered.
@@ -206,8 +210,13 @@ impl Loaded {
     }
 
     /// The changes from `self`, which runs, to `newer` that a reload cannot take over.
-    pub fn restart_needed(&self, newer: &Self) -> Vec<RestartNeeded> {
-        setting::restart_needed(&self.settings, &newer.settings)
+    pub fn restart_needed(&self, newer: &Self) -> Vec<Postponed> {
+        setting::postponed(&self.settings, &newer.settings, Applies::AtRestart)
+    }
+
+    /// The changes from `self`, which runs, to `newer` that only channels get which start later.
+    pub fn channel_start_needed(&self, newer: &Self) -> Vec<Postponed> {
+        setting::postponed(&self.settings, &newer.settings, Applies::AtChannelStart)
     }
 }
 

@@ -12,7 +12,7 @@ use live::spec::{ChannelSpec, SourceSpec};
 use super::kind;
 use super::node::{Item, Member, Node};
 use super::problem::closest;
-use super::section::{Section, reload, restart};
+use super::section::{Section, channel_start, reload, restart};
 use super::{Account, Auth, Config, Live, Server, Tls, Viewers};
 
 /// The user agent that sources see unless told otherwise: the player most of them are made for.
@@ -113,22 +113,36 @@ fn auth(s: &mut Table<'_, '_>) -> Auth {
 
 fn live(s: &mut Table<'_, '_>) -> Live {
     let live = Live {
-        window_segments: s.get(reload("window_segments"), 12, kind::integer(3..=1000)),
-        retain_segments: s.get(reload("retain_segments"), 16, kind::integer(3..=2000)),
+        window_segments: s.get(
+            channel_start("window_segments"),
+            12,
+            kind::integer(3..=1000),
+        ),
+        retain_segments: s.get(
+            channel_start("retain_segments"),
+            16,
+            kind::integer(3..=2000),
+        ),
         buffer_bytes_max: s.get(
-            reload("buffer_bytes_max"),
+            channel_start("buffer_bytes_max"),
             "512MiB",
             kind::size(BUFFER_BYTES),
         ),
-        prime_segments: s.get(reload("prime_segments"), 3, kind::integer(1..=1000)),
+        prime_segments: s.get(channel_start("prime_segments"), 3, kind::integer(1..=1000)),
         start_timeout: s.get(reload("start_timeout_s"), 10, kind::seconds(1..=300)),
         idle_stop: s.get(reload("idle_stop_s"), 30, kind::seconds(1..=86_400)),
-        variants: s.get(reload("variants"), "all", kind::variants),
+        variants: s.get(channel_start("variants"), "all", kind::variants),
         user_agent: s.get(
-            reload("user_agent"),
+            channel_start("user_agent"),
             USER_AGENT,
             kind::not_empty(kind::header_value),
         ),
+        warm_standby: s.get(channel_start("warm_standby"), false, kind::boolean),
+        return_after: {
+            let seconds = kind::seconds(0..=86_400);
+            let after = s.get(channel_start("return_after_s"), 0, seconds);
+            (!after.is_zero()).then_some(after)
+        },
     };
     if live.prime_segments > live.window_segments {
         let message = "prime_segments in [live] must not be more than window_segments".to_owned();

@@ -35,6 +35,15 @@ pub(super) const fn reload(name: &'static str) -> Key {
     }
 }
 
+/// A key whose new value is taken over by channels that start after a reload.
+pub(super) const fn channel_start(name: &'static str) -> Key {
+    Key {
+        name,
+        applies: Applies::AtChannelStart,
+        show: Item::clone,
+    }
+}
+
 /// A key whose new value takes a restart.
 pub(super) const fn restart(name: &'static str) -> Key {
     Key {

@@ -44,19 +44,23 @@ pub enum Origin {
 pub enum Applies {
     /// When the configuration is read again.
     AtReload,
+    /// When a channel starts after that; those that run go on as they are.
+    AtChannelStart,
     /// When Perennial starts the next time.
     AtRestart,
 }
 
-/// A changed key that a reload cannot take over.
+/// A changed key that a reload does not take over at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RestartNeeded {
+pub struct Postponed {
     /// The key: `server.listen`.
     pub path: String,
     /// What runs, as TOML.
     pub running: String,
     /// What the file or the environment asks for, as TOML.
     pub wanted: String,
+    /// Until when.
+    pub applies: Applies,
 }
 
 impl Setting {
@@ -69,21 +73,26 @@ impl Setting {
     }
 }
 
-/// The keys of which `newer` has another value than `running`, and that take a restart.
-pub(super) fn restart_needed(running: &[Setting], newer: &[Setting]) -> Vec<RestartNeeded> {
-    let restart = |setting: &&Setting| setting.applies == Applies::AtRestart;
+/// The keys of which `newer` has another value than `running`, and that it is not taken over of before
+/// `applies`.
+pub(super) fn postponed(
+    running: &[Setting],
+    newer: &[Setting],
+    applies: Applies,
+) -> Vec<Postponed> {
     running
         .iter()
-        .filter(restart)
+        .filter(|setting| setting.applies == applies)
         .filter_map(|old| {
             let new = newer
                 .iter()
                 .find(|new| new.path == old.path && new.value != old.value)?;
             let (running, wanted) = (old.value.clone(), new.value.clone());
-            Some(RestartNeeded {
+            Some(Postponed {
                 path: old.path.clone(),
                 running,
                 wanted,
+                applies,
             })
         })
         .collect()
@@ -148,16 +157,27 @@ impl fmt::Display for Origin {
     }
 }
 
-impl fmt::Display for RestartNeeded {
+impl fmt::Display for Postponed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             path,
             running,
             wanted,
+            applies,
         } = self;
-        write!(
-            f,
-            "{path} stays {running} until the next start, which makes it {wanted}"
-        )
+        match applies {
+            Applies::AtChannelStart => {
+                write!(
+                    f,
+                    "{path} stays {running} in channels that run; those that start get {wanted}"
+                )
+            }
+            Applies::AtReload | Applies::AtRestart => {
+                write!(
+                    f,
+                    "{path} stays {running} until the next start, which makes it {wanted}"
+                )
+            }
+        }
     }
 }

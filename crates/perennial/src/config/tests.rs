@@ -1,6 +1,7 @@
 //! Every kind of error with its place, the overrides, the sample, and what is printed.
 
 use std::fs;
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -88,7 +89,7 @@ fn unknown_keys_are_refused_with_what_was_meant() {
     check(
         "live.listn = 1\n",
         &[
-            "2:6: unknown key \"listn\" in [live] | known here: buffer_bytes_max, idle_stop_s, prime_segments, retain_segments, start_timeout_s, user_agent, variants, window_segments",
+            "2:6: unknown key \"listn\" in [live] | known here: buffer_bytes_max, idle_stop_s, prime_segments, retain_segments, return_after_s, start_timeout_s, user_agent, variants, warm_standby, window_segments",
         ],
     );
     check(
@@ -381,7 +382,7 @@ fn slips_of_the_syntax_are_told_with_the_rest() {
         &[
             "3:12: string values must be quoted, expected literal string",
             "4:1: duplicate key",
-            "5:1: unknown key \"channels\" in [live] | known here: buffer_bytes_max, idle_stop_s, prime_segments, retain_segments, start_timeout_s, user_agent, variants, window_segments",
+            "5:1: unknown key \"channels\" in [live] | known here: buffer_bytes_max, idle_stop_s, prime_segments, retain_segments, return_after_s, start_timeout_s, user_agent, variants, warm_standby, window_segments",
         ],
     );
     check(
@@ -630,6 +631,27 @@ fn what_a_reload_cannot_take_over_is_named() {
             "server.data_dir stays \"perennial-data\" until the next start, which makes it \"d\"",
         ]
     );
+}
+
+#[test]
+fn what_only_channels_get_that_start_later_is_named() {
+    let running = load("version = 1\n");
+    let newer =
+        load("version = 1\n[live]\nidle_stop_s = 5\nwarm_standby = true\nreturn_after_s = 60\n");
+    assert_eq!(running.restart_needed(&newer), []);
+    let changes = running.channel_start_needed(&newer);
+    let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        changes,
+        [
+            "live.warm_standby stays false in channels that run; those that start get true",
+            "live.return_after_s stays 0 in channels that run; those that start get 60",
+        ]
+    );
+    let live = newer.config.live;
+    let returns = live.return_after == Some(Duration::from_secs(60));
+    assert!(live.warm_standby && returns, "{live:?}");
+    assert_eq!(running.config.live.return_after, None);
 }
 
 #[test]
