@@ -1,6 +1,6 @@
 //! Reloading the playlist (RFC 8216 §6.3.4), choosing where to begin (§6.3.3) and queueing what is new.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +37,8 @@ struct Follow {
     previous: Option<Listed>,
     /// The number of the next segment to play.
     next: Option<u64>,
-    longest: Duration,
+    /// The longest playlist that had each segment of the last one, by number.
+    longest: BTreeMap<u64, Duration>,
     removed: VecDeque<Removed>,
 }
 
@@ -62,7 +63,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: mpsc::Sender<Wanted>) {
         target: TARGET_GUESS,
         previous: None,
         next: None,
-        longest: Duration::ZERO,
+        longest: BTreeMap::new(),
         removed: VecDeque::new(),
         shared,
     };
@@ -150,7 +151,11 @@ impl Follow {
             .as_ref()
             .is_none_or(|previous| previous.playlist != playlist);
         self.note_removed(&playlist);
-        self.longest = self.longest.max(listed);
+        self.longest = self.longest.split_off(&playlist.first_number);
+        for segment in &playlist.segments {
+            let longest = self.longest.entry(segment.number).or_default();
+            *longest = listed.max(*longest);
+        }
         self.publish();
 
         let end = playlist.end();
@@ -239,7 +244,8 @@ impl Follow {
                 continue;
             };
             // It was still listed when the previous playlist was asked for: it cannot have gone before.
-            let stays = Duration::from_secs_f64(segment.duration_s) + self.longest;
+            let longest = self.longest.get(&segment.number).copied();
+            let stays = Duration::from_secs_f64(segment.duration_s) + longest.unwrap_or_default();
             let due = previous.asked + self.shared.wall(stays);
             self.removed.push_back(Removed {
                 number: segment.number,
