@@ -5,8 +5,9 @@ mod e2e;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use e2e::{Answer, Canned, Connection, Gateway, KEY, LATE, SOON, channel, header};
 use http::Method;
 use serde_json::Value;
@@ -241,6 +242,37 @@ async fn sound_of_a_playlist_of_its_own_goes_with_its_pictures() {
         (2, 0),
         "{alignment}"
     );
+}
+
+/// The clip from the middle of one group of pictures to the middle of the next.
+fn between_keys(n: u64) -> Bytes {
+    let half = |n| Clip::A.stream_len(n, 1) / 188 / 2 * 188;
+    let both = Clip::A.stream(n, 2);
+    both.slice(half(n)..Clip::A.stream_len(n, 1) + half(n + 1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_begins_at_a_key_picture_inside_a_segment() {
+    let began = Instant::now();
+    let origin = Canned::start(move |path| {
+        let name = path.trim_start_matches('/').trim_end_matches(".ts");
+        match name.parse() {
+            Ok(n) => Answer::ts(between_keys(n)),
+            Err(_) => Answer::live(began, |n| format!("{n}.ts")),
+        }
+    });
+    let origin = origin.await;
+    let gateway = Gateway::serve(&channel("news", &[&origin.url("/index.m3u8")])).await;
+    let url = gateway.url("/live/news.ts");
+    let listening = Listening::start(&url, Pace::Free);
+    let complaints = gear::ffmpeg_listens(&url, GOP * 4).await;
+    assert_eq!(
+        complaints.unwrap_or_else(|error| panic!("{error}")),
+        "",
+        "ffmpeg complains"
+    );
+    until_heard(&listening, GOP * 4).await;
+    check_clean(&listening.stop());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
