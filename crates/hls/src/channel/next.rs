@@ -147,8 +147,9 @@ impl Channel {
             return;
         }
         let open = self.nexts.iter().filter(|next| next.may_fetch());
-        let newest = open.clone().map(|next| next.session.started).max();
-        if open.count() >= NEXT_MAX || newest.is_some_and(|newest| now - newest < self.stagger()) {
+        let newest = open.clone().max_by_key(|next| next.session.started);
+        let waits = newest.is_some_and(|next| now - next.session.started < self.stagger(next));
+        if open.count() >= NEXT_MAX || waits {
             return;
         }
         let cold = self.current.is_none() && self.tracks.is_empty();
@@ -190,10 +191,11 @@ impl Channel {
         other.or(own.filter(again))
     }
 
-    fn stagger(&self) -> Duration {
+    /// How long the newest has for itself.
+    fn stagger(&self, newest: &Next) -> Duration {
         match self.target_duration_s {
             Some(target_s) if !self.tracks.is_empty() => Duration::from_secs(target_s) / 4,
-            _ => START_ALONE,
+            _ => START_ALONE + newest.session.cutting_takes(),
         }
     }
 

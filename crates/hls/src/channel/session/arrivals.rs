@@ -95,7 +95,7 @@ impl Session {
         let broke_off = matches!(self.root, Root::Stream { .. }) && self.root_failures <= 1;
         let wait = match broke_off {
             true => Duration::ZERO,
-            false => retry_wait(self.root_failures, Duration::from_secs(1), ctx.chance),
+            false => retry_wait(self.root_failures, self.target(), ctx.chance),
         };
         self.root = Root::Due(ctx.now + failure.retry_after.map_or(wait, |wish| wish.max(wait)));
         let code = match self.feeds.values().any(Feed::is_stream) {
@@ -168,8 +168,8 @@ impl Session {
                 Err("its pictures and sound are muxed, and encrypted")
             }
             Ok(Fetched::Opaque(body)) => Ok((body, None)),
-            Ok(_) => return self.segment_failed(ctx, track, id, unexpected()),
-            Err(failure) => return self.segment_failed(ctx, track, id, failure),
+            Ok(_) => return self.segment_failed(ctx, track, id, &unexpected()),
+            Err(failure) => return self.segment_failed(ctx, track, id, &failure),
         };
         match taken {
             Ok((body, inspection)) => {
@@ -187,9 +187,9 @@ impl Session {
         ctx: &mut Context<'_>,
         track: &TrackId,
         id: u64,
-        failure: Failure,
+        failure: &Failure,
     ) {
-        self.weigh(&failure);
+        self.weigh(failure);
         let Some(feed) = self.feeds.get_mut(track) else {
             return;
         };

@@ -149,7 +149,7 @@ impl Sim {
                 }
                 Effect::Publish { msn, body, .. } => {
                     published = true;
-                    self.took(msn, body);
+                    self.took(msn, &body);
                 }
                 Effect::Changed { .. } => published = true,
                 Effect::Serve { .. } | Effect::Rest { .. } => {}
@@ -262,7 +262,7 @@ impl Sim {
         }
     }
 
-    fn took(&mut self, msn: u64, body: Bytes) {
+    fn took(&mut self, msn: u64, body: &Bytes) {
         self.log(|| {
             format!(
                 "published {msn} {}",
@@ -276,7 +276,7 @@ impl Sim {
             assert!(same, "number {msn} given twice");
         }
         if let Some((before, of)) = self.newest.replace((msn, body.clone()))
-            && !follows(&of, &body, msn - before)
+            && !follows(&of, body, msn - before)
         {
             let timeline = self.channel.timeline(&TrackId::main()).unwrap();
             let mut between = timeline.listed().filter(|entry| entry.msn > before);

@@ -169,7 +169,9 @@ impl FakeSource {
             Fault::BadSegments | Fault::Html if segment => {
                 return (LATENCY, fail(ErrorKind::Corrupt, None, None));
             }
-            Fault::SomeBad(each) if segment && number().is_some_and(|n: u64| n % each == 0) => {
+            Fault::SomeBad(each)
+                if segment && number().is_some_and(|n: u64| n.is_multiple_of(each)) =>
+            {
                 return (LATENCY, fail(ErrorKind::Corrupt, None, None));
             }
             _ => {}

@@ -1,5 +1,5 @@
 //! Random stories: channels that live through hours of faults under a seeded clock. A failing seed
-//! prints, and replays with `PERENNIAL_SEED`; `PERENNIAL_HOURS` says how many channel-hours are lived
+//! prints, and replays with `PERENNIAL_STORY`; `PERENNIAL_HOURS` says how many channel-hours are lived
 //! through.
 
 use std::collections::{HashMap, VecDeque};
@@ -228,7 +228,7 @@ fn variable(name: &str) -> Option<u64> {
 
 #[test]
 fn thousands_of_hours_of_failures() {
-    let only = variable("PERENNIAL_SEED");
+    let only = variable("PERENNIAL_STORY");
     let stories = variable("PERENNIAL_HOURS")
         .unwrap_or(HOURS)
         .div_ceil(STORY_HOURS);
@@ -252,7 +252,7 @@ fn thousands_of_hours_of_failures() {
     let shown = failures.iter().take(20).cloned().collect::<Vec<_>>();
     assert!(
         failures.is_empty(),
-        "{} stories failed; replay one with PERENNIAL_SEED=n:\n{}",
+        "{} stories failed; replay one with PERENNIAL_STORY=n:\n{}",
         failures.len(),
         shown.join("\n")
     );

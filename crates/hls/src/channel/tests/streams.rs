@@ -232,7 +232,8 @@ fn the_only_stream_is_asked_for_by_one_session_until_it_is_back() {
             bench.breaks(bench.orders[asked - 1].id);
         }
     }
-    assert!((8..=30).contains(&asked), "{asked}");
+    // Each time perhaps once more beside the first request, which may hang.
+    assert!((8..=62).contains(&asked), "{asked}");
     assert!(bench.orders.iter().all(|order| order.id.generation == 1));
     bench.run(10 * S);
     let (id, ..) = bench.source();
