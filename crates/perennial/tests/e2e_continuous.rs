@@ -11,6 +11,7 @@ use bytes::Bytes;
 use e2e::{Answer, Canned, Connection, Gateway, KEY, LATE, SOON, channel, header};
 use http::Method;
 use serde_json::Value;
+use tempfile::TempDir;
 use testkit::gear::{self, Format, Live};
 use testkit::origin::{Iv, Target};
 use testkit::stream::{Heard, Listening, Moments, Pace};
@@ -276,24 +277,39 @@ async fn a_listener_begins_at_a_key_picture_inside_a_segment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn null_packets_pass_the_time_until_a_source_is_back() {
-    let (a, b) = (origin(of(Clip::A)).await, origin(of(Clip::B)).await);
-    let gateway = Gateway::serve(&channel("news", &[&a.url(), &b.url()])).await;
+async fn null_packets_and_the_card_pass_the_time_until_a_source_is_back() {
+    let origin = origin(of(Clip::A)).await;
+    let folder = TempDir::new().expect("a folder is made");
+    let card = folder.path().join("card.ts");
+    std::fs::write(&card, Clip::B.file()).expect("the card is written");
+    let config = channel("news", &[&origin.url()]);
+    let slate = format!("id = \"news\"\nslate = \"{}\"", card.display());
+    let gateway = Gateway::serve(&config.replace("id = \"news\"", &slate)).await;
     let listening = Listening::start(&gateway.url("/live/news.ts"), Pace::Free);
     until_heard(&listening, GOP * 4).await;
-    b.set_fault(Some(Fault::Stall));
-    a.set_fault(Some(Fault::Dead));
-    let silent = |heard: &Heard| heard.stream().null_packets >= 7 * 4;
-    listening
-        .until(LATE, "null packets", silent)
-        .await
-        .unwrap_or_else(|late| panic!("{late}"));
-    let before = listening.heard().stream().length();
-    b.set_fault(None);
-    until_heard(&listening, before + GOP * 4).await;
+    let nulls = listening.heard().stream().null_packets;
+    for fault in [Some(Fault::Stall), None] {
+        origin.set_fault(fault);
+        let state = if fault.is_some() { "slate" } else { "live" };
+        gateway
+            .until(LATE, "news", state, |info| info["state"] == state)
+            .await;
+        let so_far = listening.heard().stream().length();
+        until_heard(&listening, so_far + GOP * 4).await;
+    }
     let heard = listening.stop();
     check_clean(&heard);
+    assert!(heard.stream().null_packets > nulls, "{heard}");
     assert!(heard.silence_max < Duration::from_secs(2), "{heard}");
+    let mut moments = Moments::new(ROUND);
+    moments.learn(0, Clip::A.file());
+    moments.learn(1, Clip::B.file());
+    let alignment = moments.alignment(heard.stream());
+    assert_eq!(
+        (alignment.switches, alignment.apart_max),
+        (2, Duration::ZERO),
+        "{heard}{alignment}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
