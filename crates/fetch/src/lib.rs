@@ -36,3 +36,4 @@ pub use headers::{Headers, InvalidHeader};
 pub use manners::Manners;
 pub use request::{Pace, Request, Timeouts, USER_AGENT};
 pub use response::{Head, Response, Streaming, Validators};
+pub use tls::config as tls_config;

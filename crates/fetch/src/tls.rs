@@ -7,8 +7,10 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::Fault;
 
+/// What every TLS connection that Perennial makes begins with.
+///
 /// A configuration without client certificates and without ALPN: upstreams are spoken to in HTTP/1.1.
-pub(crate) fn config() -> Result<ClientConfig, Fault> {
+pub fn config() -> Result<ClientConfig, Fault> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

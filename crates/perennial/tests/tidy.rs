@@ -15,11 +15,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fetch", &["base", "hls"]),
     ("store", &["base", "hls"]),
     ("live", &["base", "fetch", "hls", "store"]),
-    ("server", &["base", "fetch", "hls", "live", "store"]),
-    ("testkit", &["base", "hls"]),
+    ("usenet", &["base", "fetch", "nzb", "store"]),
+    (
+        "server",
+        &["base", "fetch", "hls", "live", "store", "usenet"],
+    ),
+    ("testkit", &["base", "hls", "nzb"]),
     (
         "perennial",
-        &["base", "fetch", "hls", "live", "server", "store", "testkit"],
+        &[
+            "base", "fetch", "hls", "live", "server", "store", "testkit", "usenet",
+        ],
     ),
 ];
 
