@@ -14,11 +14,14 @@ use tokio::time::timeout;
 use crate::{Error, Fault, Location, location};
 
 /// In order; never edited once released.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "keys, channels, positions",
-    include_str!("../migrations/0001_keys_channels_positions.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "keys, channels, positions",
+        include_str!("../migrations/0001_keys_channels_positions.sql"),
+    ),
+    (2, "imports", include_str!("../migrations/0002_imports.sql")),
+];
 const SCHEMA: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// The name that sqlx gives it.
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
@@ -182,7 +185,7 @@ async fn configure(connection: &mut AnyConnection, sqlite: bool) -> Result<(), s
 }
 
 fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
         let name = Cow::Borrowed(name);
         Migration::new(
             version,
@@ -192,7 +195,7 @@ fn migrator() -> Migrator {
             false,
         )
     });
-    Migrator::with_migrations(migrations.into())
+    Migrator::with_migrations(migrations.collect())
 }
 
 fn database_error(place: &Location, doing: &'static str, error: &sqlx::Error) -> Error {

@@ -1,5 +1,5 @@
-//! State that survives a restart: API keys, the channels that were added through the API, and where
-//! each channel's numbers stand.
+//! State that survives a restart: API keys, the channels that were added through the API, where each
+//! channel's numbers stand, and the posts that were submitted.
 //!
 //! One code runs on two backends, both compiled in: SQLite in the data directory, and Postgres. Media
 //! never passes through here, and what a channel's definition means is none of this crate's business.
@@ -10,6 +10,7 @@
 mod backend;
 mod channels;
 mod error;
+mod imports;
 mod keys;
 mod location;
 mod positions;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 pub use channels::{CHANNELS_MAX, DEFINITION_BYTES_MAX, StoredChannel};
 pub use error::{Error, Fault};
+pub use imports::{IMPORTS_MAX, NZB_BYTES_MAX, NewImport, StoredImport};
 pub use keys::{KEYS_MAX, KeyId, KeyInfo, KeyRing};
 pub use location::Location;
 pub use positions::{Health, Position, Positions};

@@ -15,14 +15,25 @@
 //! them. It knows nothing of HTTP routes and status codes, and never fetches a URL: an NZB arrives as
 //! bytes.
 
+mod article;
+mod articles;
+mod connection;
+mod core;
 mod error;
 mod event;
 mod file;
+mod import;
+mod mapped;
 mod mount;
+mod pool;
+mod post;
 mod provider;
 mod reader;
+mod record;
 mod select;
 mod settings;
+mod task;
+
 mod usenet;
 
 pub use error::{Code, Error, Failure, ReadError};

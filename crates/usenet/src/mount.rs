@@ -1,14 +1,24 @@
 //! A mounted post: its state and its files.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use base::Redacted;
 use nzb::document::ContentId;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::{Code, Failure, File, FileInfo, Selector};
+use crate::article::Lane;
+use crate::core::Core;
+use crate::import::Engine;
+use crate::mapped::Mapped;
+use crate::record::Record;
+use crate::usenet::unix_ms;
+use crate::{Code, Failure, File, FileInfo, ReadError, Selector};
 
 /// A mount's number: never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,6 +50,19 @@ pub enum State {
 }
 
 impl State {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [
+            Self::Accepted,
+            Self::Probing,
+            Self::Streamable,
+            Self::Verified,
+            Self::Completed,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+    }
+
     /// The word, as in events and the store.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,6 +93,8 @@ pub struct Status {
     pub name: String,
     /// Its category.
     pub category: String,
+    /// Whether it is kept whatever its age.
+    pub is_kept: bool,
     /// Its files, in the post's order; all of them once it is streamable.
     pub files: Vec<FileInfo>,
     /// Encoded bytes that the NZB says it has.
@@ -89,8 +114,24 @@ pub struct Mount {
     pub(crate) id: MountId,
     pub(crate) content: ContentId,
     pub(crate) status: watch::Sender<Arc<Status>>,
-    pub(crate) holes: Mutex<u64>,
+    pub(crate) password: Mutex<Option<Redacted<String>>>,
+    core: Weak<Core>,
+    mapped: tokio::sync::Mutex<Option<Arc<Mapped>>>,
+    /// Articles that were made up for: posted file, and where they begin in it.
+    holes: Mutex<BTreeSet<(u32, u64)>>,
+    /// When it was last read, in milliseconds since the Unix epoch.
+    pub(crate) used_ms: AtomicI64,
+    /// What the store has of it.
+    pub(crate) saved_ms: AtomicI64,
+    pub(crate) is_kept: AtomicBool,
+    /// It was deleted, or the engine stops.
+    is_closed: AtomicBool,
 }
+
+/// Holes of a mount that are filled, one behind the other and in all; of its bytes one in fifty at most.
+const HOLES_IN_ROW_MAX: usize = 4;
+const HOLES_MAX: usize = 64;
+const HOLES_SHARE: u64 = 50;
 
 impl Mount {
     /// Its number.
@@ -174,9 +215,116 @@ impl Mount {
     }
 
     pub(crate) fn etag(&self, index: usize, info: &FileInfo) -> String {
-        let holes = *self.holes.lock().unwrap_or_else(PoisonError::into_inner);
-        let content = self.content.to_string();
-        format!("\"{}-{index:x}-{:x}-{holes:x}\"", &content[..32], info.size)
+        let holes = self.holes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hash = Sha256::new();
+        hash.update(self.content.0);
+        hash.update(index.to_be_bytes());
+        hash.update(info.size.to_be_bytes());
+        for (file, begin) in holes.iter() {
+            hash.update(file.to_be_bytes());
+            hash.update(begin.to_be_bytes());
+        }
+        let digest = hash.finalize();
+        let hex: String = digest[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("\"{hex}\"")
+    }
+
+    pub(crate) fn new(core: Weak<Core>, content: ContentId, record: Record) -> Self {
+        Self {
+            id: record.id,
+            content,
+            status: watch::Sender::new(Arc::new(record.status)),
+            password: Mutex::new(record.password),
+            core,
+            mapped: tokio::sync::Mutex::default(),
+            holes: Mutex::default(),
+            used_ms: AtomicI64::new(record.used_ms),
+            saved_ms: AtomicI64::new(record.used_ms),
+            is_kept: AtomicBool::new(record.is_kept),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Where its bytes are; of a mount from before a restart its headers are fetched again.
+    pub(crate) async fn mapped(self: &Arc<Self>) -> Result<Arc<Mapped>, ReadError> {
+        self.used_ms.store(unix_ms(), Ordering::Relaxed);
+        let mut mapped = self.mapped.lock().await;
+        if let Some(mapped) = &*mapped {
+            return Ok(mapped.clone());
+        }
+        let core = self.core.upgrade().ok_or(ReadError::Closed)?;
+        let found = core.map_again(self).await?;
+        Ok(mapped.insert(Arc::new(found)).clone())
+    }
+
+    pub(crate) async fn set_mapped(&self, mapped: Option<Arc<Mapped>>) {
+        *self.mapped.lock().await = mapped;
+    }
+
+    /// Drops the map of a mount that nobody reads.
+    pub(crate) fn unload(&self) {
+        if let Ok(mut mapped) = self.mapped.try_lock()
+            && mapped
+                .as_ref()
+                .is_some_and(|mapped| Arc::strong_count(mapped) == 1)
+        {
+            *mapped = None;
+        }
+    }
+
+    /// `None` once it is closed.
+    pub(crate) fn engine(&self, lane: Lane) -> Option<Engine> {
+        let core = self.core.upgrade().filter(|_| !self.is_closed())?;
+        Some(core.engine(lane))
+    }
+
+    /// Ends its readers.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(|status| {
+            let status = Arc::make_mut(status);
+            change(status);
+            status.updated_ms = unix_ms();
+        });
+    }
+
+    /// Asks to make up for an article that nobody has. `false` if there are too many of them.
+    pub(crate) fn fill(&self, file: u32, begin: u64, len: u64, size: u64) -> bool {
+        let mut holes = self.holes.lock().unwrap_or_else(PoisonError::into_inner);
+        if holes.contains(&(file, begin)) {
+            return true;
+        }
+        let in_row = |step: i64| {
+            (1..=HOLES_IN_ROW_MAX as i64)
+                .take_while(|number| {
+                    let other = begin.checked_add_signed(step * number * len.cast_signed());
+                    other.is_some_and(|other| holes.contains(&(file, other)))
+                })
+                .count()
+        };
+        let is_run = in_row(-1) + in_row(1) >= HOLES_IN_ROW_MAX;
+        // One is made up for in the shortest file.
+        let share = (size / HOLES_SHARE).max(len);
+        let is_too_much = (holes.len() as u64 + 1).saturating_mul(len) > share;
+        if is_run || is_too_much || holes.len() >= HOLES_MAX {
+            return false;
+        }
+        holes.insert((file, begin));
+        let count = holes.len() as u64;
+        drop(holes);
+        tracing::warn!(mount = %self.id, file, begin, len, "an article is missing at every provider: its place is filled");
+        self.update(|status| status.missing = status.missing.max(count));
+        true
     }
 }
 

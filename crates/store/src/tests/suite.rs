@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::{channel, every, persistent, position};
 use crate::{
-    CHANNELS_MAX, DEFINITION_BYTES_MAX, Error, Fault, KEYS_MAX, KeyId, Position, Positions, Store,
+    CHANNELS_MAX, DEFINITION_BYTES_MAX, Error, Fault, KEYS_MAX, KeyId, NewImport, Position,
+    Positions, Store,
 };
 
 fn hex_sha256(text: &str) -> String {
@@ -446,4 +447,84 @@ fn a_batch_that_comes_back_does_not_replace_what_is_newer_and_is_told_once() {
     assert!(!positions.failed(batch, "full".to_owned()));
     assert!(positions.succeeded(2));
     assert!(!positions.succeeded(0));
+}
+
+fn import(content: &str) -> NewImport {
+    NewImport {
+        content: content.to_owned(),
+        name: format!("name of {content}"),
+        category: "tv".to_owned(),
+        password: Some(Redacted::new("open sesame".to_owned())),
+        nzb: vec![0x1f, 0x8b, 0, 255],
+        state: "accepted",
+    }
+}
+
+#[tokio::test]
+async fn an_import_is_kept_once_and_its_number_is_never_used_again() {
+    for place in every().await {
+        let store = place.open().await;
+        let (first, is_new) = store.accept_import(&import("a")).await.unwrap();
+        assert!(is_new);
+        let again = NewImport {
+            name: "other".to_owned(),
+            ..import("a")
+        };
+        assert_eq!(store.accept_import(&again).await.unwrap(), (first, false));
+        let (second, _) = store.accept_import(&import("b")).await.unwrap();
+        assert!(second > first);
+
+        store.set_import_state(first, "failed", "{}").await.unwrap();
+        store.rename_import(first, "film", "new").await.unwrap();
+        store.touch_import(first, 7).await.unwrap();
+        store.keep_import(first, true).await.unwrap();
+        let kept = store.imports().await.unwrap();
+        let [a, b] = &kept[..] else {
+            panic!("{kept:?}")
+        };
+        assert_eq!(
+            (&*a.state, &*a.detail, &*a.category, &*a.name),
+            ("failed", "{}", "film", "new")
+        );
+        assert_eq!(a.password.as_ref().unwrap().expose(), "open sesame");
+        assert_eq!((a.used_ms, a.is_kept), (7, true));
+        assert_eq!((&*b.state, b.id, b.is_kept), ("accepted", second, false));
+        assert_eq!(
+            store.import_nzb(first).await.unwrap().unwrap(),
+            import("a").nzb
+        );
+
+        assert!(store.delete_import(second).await.unwrap());
+        assert!(!store.delete_import(second).await.unwrap());
+        assert_eq!(store.import_nzb(second).await.unwrap(), None);
+        let (third, _) = store.accept_import(&import("b")).await.unwrap();
+        assert!(third > second);
+    }
+}
+
+#[tokio::test]
+async fn equal_imports_that_come_at_once_are_one() {
+    for place in every().await {
+        let store = place.open().await;
+        let submit = || async {
+            let store = store.clone();
+            store.accept_import(&import("same")).await.unwrap()
+        };
+        let all = tokio::join!(submit(), submit(), submit(), submit());
+        let all = [all.0, all.1, all.2, all.3];
+        assert_eq!(all.iter().filter(|(_, is_new)| *is_new).count(), 1);
+        assert!(all.iter().all(|(id, _)| *id == all[0].0));
+    }
+}
+
+#[tokio::test]
+async fn imports_outlive_a_kill() {
+    for place in persistent().await {
+        let store = place.open().await;
+        let (id, _) = store.accept_import(&import("a")).await.unwrap();
+        drop(store);
+        let store = place.open().await;
+        let kept = store.imports().await.unwrap();
+        assert_eq!((kept.len(), kept[0].id), (1, id));
+    }
 }

@@ -1,4 +1,12 @@
-//! The bytes of a range, in order.
+//! The bytes of a range, in order: planned ahead, fetched ahead, handed out when they are sure.
+//!
+//! The first article of a range is handed out while it arrives, so that a player sees it at once; its CRC
+//! can only be checked at its end, and a wrong one ends the body. All others are checked before a byte of
+//! them is used, and what is damaged comes from the next provider.
+
+mod flow;
+mod hole;
+mod plan;
 
 use std::ops::Range;
 
@@ -6,6 +14,8 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 
 use crate::{File, ReadError};
+use flow::Flow;
+pub(crate) use hole::Hole;
 
 /// A body: exactly the bytes that were asked for, or an error before its end.
 #[derive(Debug)]
@@ -13,6 +23,7 @@ pub struct Reader {
     file: File,
     at: u64,
     end: u64,
+    flow: Option<Box<Flow>>,
 }
 
 impl Reader {
@@ -22,6 +33,7 @@ impl Reader {
             file: file.clone(),
             at: range.start.min(end),
             end,
+            flow: None,
         }
     }
 
@@ -38,9 +50,26 @@ impl Reader {
         if self.at == self.end {
             return None;
         }
-        self.end = self.at;
-        let _ = &self.file;
-        Some(Err(ReadError::Closed))
+        let next = self.advance().await;
+        match &next {
+            Ok(bytes) => self.at += bytes.len() as u64,
+            Err(_) => {
+                self.end = self.at;
+                self.flow = None;
+            }
+        }
+        Some(next)
+    }
+
+    async fn advance(&mut self) -> Result<Bytes, ReadError> {
+        let flow = match &mut self.flow {
+            Some(flow) => flow,
+            none => {
+                let flow = Flow::start(&self.file, self.at..self.end).await?;
+                none.insert(Box::new(flow))
+            }
+        };
+        flow.next().await
     }
 
     /// The same as a stream, as bodies want it.

@@ -1,0 +1,174 @@
+//! The articles that are here or on their way: one transfer each, whoever reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nzb::nntp::MessageId;
+use tokio::time::Instant;
+
+use crate::article::{Article, Lane, Ledger, Miss, Phase};
+use crate::pool::{Pool, StreamId};
+
+/// How long it is remembered that no provider has an article.
+const MISSING_AGE: Duration = Duration::from_secs(600);
+/// Articles looked at for room: those that are read just now stay.
+const EVICTIONS_MAX: usize = 64;
+/// Articles remembered, those without bytes included.
+const ARTICLES_MAX: usize = 100_000;
+
+#[derive(Debug)]
+pub(crate) struct Articles {
+    pub(crate) pool: Pool,
+    ledger: Arc<Ledger>,
+    bytes_max: u64,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    entries: HashMap<MessageId, Entry>,
+    /// By when they were last asked for.
+    order: BTreeMap<u64, MessageId>,
+    ticks: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    article: Arc<Article>,
+    tick: u64,
+    since: Instant,
+}
+
+/// An article and the interest in it, which ends with the handle.
+#[derive(Debug)]
+pub(crate) struct Handle(Arc<Article>);
+
+impl Articles {
+    pub(crate) fn new(pool: Pool, bytes_max: u64) -> Self {
+        Self {
+            pool,
+            ledger: Arc::default(),
+            bytes_max,
+            shelf: Mutex::default(),
+        }
+    }
+
+    /// The article, from memory or on its way. Whoever is more urgent than those before moves it up.
+    pub(crate) fn get(&self, id: &MessageId, lane: Lane, stream: StreamId) -> Handle {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((article, is_promoted)) = shelf.find(id, lane) {
+            drop(shelf);
+            if is_promoted {
+                self.pool.promote(&article, lane, stream);
+            }
+            return Handle(article);
+        }
+        let article = Article::new(id.clone(), lane, self.ledger.clone());
+        shelf.put(article.clone());
+        shelf.make_room(&self.ledger, self.bytes_max);
+        drop(shelf);
+        self.pool.body(article.clone(), lane, stream);
+        Handle(article)
+    }
+}
+
+impl Shelf {
+    fn find(&mut self, id: &MessageId, lane: Lane) -> Option<(Arc<Article>, bool)> {
+        let entry = self.entries.get(id)?;
+        let joined = entry.article.join(lane);
+        let is_missing = entry.article.state().phase == Phase::Failed(Miss::Missing);
+        let is_known = is_missing && entry.since.elapsed() < MISSING_AGE;
+        if joined.is_err() && !is_known {
+            self.remove(id);
+            return None;
+        }
+        let article = entry.article.clone();
+        self.touch(id);
+        Some((article, joined == Ok(true)))
+    }
+
+    fn put(&mut self, article: Arc<Article>) {
+        self.ticks += 1;
+        let entry = Entry {
+            tick: self.ticks,
+            since: Instant::now(),
+            article: article.clone(),
+        };
+        self.order.insert(self.ticks, article.id.clone());
+        self.entries.insert(article.id.clone(), entry);
+    }
+
+    fn touch(&mut self, id: &MessageId) {
+        self.ticks += 1;
+        let tick = self.ticks;
+        if let Some(entry) = self.entries.get_mut(id) {
+            self.order.remove(&entry.tick);
+            self.order.insert(tick, id.clone());
+            entry.tick = tick;
+        }
+    }
+
+    fn remove(&mut self, id: &MessageId) {
+        if let Some(entry) = self.entries.remove(id) {
+            self.order.remove(&entry.tick);
+        }
+    }
+
+    /// Takes off what was not asked for longest and is read by nobody.
+    fn make_room(&mut self, ledger: &Ledger, bytes_max: u64) {
+        let is_full =
+            |shelf: &Self| ledger.bytes() > bytes_max || shelf.entries.len() > ARTICLES_MAX;
+        let mut looked_at = 0;
+        let mut after = 0;
+        while is_full(self) && looked_at < EVICTIONS_MAX {
+            let Some((&tick, id)) = self.order.range(after..).next() else {
+                break;
+            };
+            (looked_at, after) = (looked_at + 1, tick + 1);
+            let id = id.clone();
+            let is_idle = self.entries.get(&id).is_some_and(|entry| {
+                let is_over = matches!(
+                    entry.article.state().phase,
+                    Phase::Done | Phase::Failed(_) | Phase::Abandoned
+                );
+                is_over && Arc::strong_count(&entry.article) == 1
+            });
+            if is_idle {
+                self.remove(&id);
+            }
+        }
+    }
+}
+
+impl std::ops::Deref for Handle {
+    type Target = Article;
+
+    fn deref(&self) -> &Article {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Handle {
+    /// Waits until the whole article is here and checked.
+    pub(crate) async fn whole(&self) -> Result<(), Miss> {
+        let mut changes = self.0.watch();
+        let ended = changes.wait_for(|state| {
+            matches!(
+                state.phase,
+                Phase::Done | Phase::Failed(_) | Phase::Abandoned
+            )
+        });
+        match ended.await.map(|state| state.phase.clone()) {
+            Ok(Phase::Done) => Ok(()),
+            Ok(Phase::Failed(miss)) => Err(miss),
+            Ok(_) | Err(_) => Err(Miss::Unavailable("given up".to_owned())),
+        }
+    }
+}

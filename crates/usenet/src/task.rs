@@ -1,0 +1,46 @@
+//! The one way to start a task here: it has a name and a span, a panic in it is logged, and it ends with
+//! its handle.
+
+use std::future::Future;
+
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+/// A running task; dropping it ends the task.
+#[derive(Debug)]
+pub(crate) struct Task(JoinHandle<()>);
+
+/// Starts `future` under a span.
+pub(crate) fn spawn(
+    name: &'static str,
+    span: tracing::Span,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> Task {
+    let watched = span.clone();
+    let inner = Task(tokio::spawn(future.instrument(span)));
+    Task(tokio::spawn(
+        async move {
+            let mut inner = inner;
+            match (&mut inner.0).await {
+                Ok(()) => tracing::trace!(task = name, "task ended"),
+                Err(error) if error.is_panic() => tracing::error!(task = name, "task panicked"),
+                Err(_) => tracing::trace!(task = name, "task cancelled"),
+            }
+        }
+        .instrument(watched),
+    ))
+}
+
+impl Task {
+    /// Lets the task run to its own end.
+    pub(crate) fn detach(self) {
+        let mut this = std::mem::ManuallyDrop::new(self);
+        let _ = &mut this.0;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
