@@ -114,6 +114,26 @@ impl Core {
         mount.set_mapped(Some(mapped.clone())).await;
         mount.update(|status| status.files = files);
         self.change(mount, State::Streamable, None).await;
+        self.verify(mount, &mapped).await;
+    }
+
+    /// Ends what a restart interrupted behind the point where it could be played.
+    pub(crate) fn finish(self: &Arc<Self>, mount: &Arc<Mount>) {
+        let (core, id) = (self.clone(), mount.id);
+        let mount = mount.clone();
+        let work = async move {
+            match mount.mapped().await {
+                Ok(mapped) => core.verify(&mount, &mapped).await,
+                Err(error) => tracing::warn!(%error, "not all headers could be verified"),
+            }
+            core.imports().remove(&id);
+        };
+        let mut imports = self.imports();
+        let task = task::spawn("verify", tracing::info_span!("verify", mount = %id), work);
+        imports.insert(id, task);
+    }
+
+    async fn verify(&self, mount: &Arc<Mount>, mapped: &Arc<Mapped>) {
         match mapped.verify_all(&self.engine(Lane::Health)).await {
             Ok(()) => {
                 self.change(mount, State::Verified, None).await;

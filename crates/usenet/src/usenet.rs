@@ -70,8 +70,10 @@ impl Usenet {
         for import in stored {
             let content = ContentId(unhex(&import.content));
             let mount = enter(&core, content, record::restore(import));
-            if matches!(mount.status().state, State::Accepted | State::Probing) {
-                core.begin(&mount, None);
+            match mount.status().state {
+                State::Accepted | State::Probing => core.begin(&mount, None),
+                State::Streamable | State::Verified => core.finish(&mount),
+                State::Completed | State::Failed => {}
             }
         }
         let weak = Arc::downgrade(&core);

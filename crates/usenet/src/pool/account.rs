@@ -16,8 +16,10 @@ const REST_MIN: Duration = Duration::from_secs(1);
 const REST_MAX: Duration = Duration::from_secs(60);
 /// After this long without a refusal a learned limit is tried one higher.
 const LIMIT_AGE: Duration = Duration::from_secs(600);
-/// Answers outstanding on a connection for what is wanted at once: they leave in one flight.
+/// Answers outstanding on a connection for what a player waits for.
 const URGENT_DEPTH: usize = 16;
+/// And for an import: the first articles of many volumes leave in one flight, on warm connections.
+const IMPORT_DEPTH: usize = 32;
 /// The same for what is fetched ahead, at least and at most; in between it is as many as fill the line.
 const DEPTH_MIN: usize = 2;
 const DEPTH_MAX: usize = 10;
@@ -144,7 +146,8 @@ impl Account {
 
     fn cap(&self, lane: Lane) -> usize {
         match lane {
-            Lane::Demand | Lane::Near | Lane::Import => URGENT_DEPTH,
+            Lane::Demand | Lane::Near => URGENT_DEPTH,
+            Lane::Import => IMPORT_DEPTH,
             Lane::ReadAhead => self.depth(),
             Lane::Health => DEPTH_MIN,
         }
@@ -155,7 +158,7 @@ impl Account {
         for lane in Lane::ALL {
             let cap = self.cap(lane);
             // One connection is kept clear of what nobody waits for, so that a seek meets no queue.
-            let is_patient = matches!(lane, Lane::ReadAhead | Lane::Health);
+            let is_patient = lane >= Lane::ReadAhead;
             loop {
                 let busy = self.slots.iter().filter(|slot| slot.in_flight > 0).count();
                 let may_start = !is_patient || busy + 1 < self.slots.len() || self.slots.len() == 1;
@@ -192,8 +195,8 @@ impl Account {
             (Lane::Demand, 1),
             (Lane::Near, 2),
             (Lane::ReadAhead, self.depth()),
-            (Lane::Import, URGENT_DEPTH),
-            (Lane::Health, URGENT_DEPTH),
+            (Lane::Import, IMPORT_DEPTH),
+            (Lane::Health, IMPORT_DEPTH),
         ];
         let wanted: usize = wanted
             .iter()
@@ -217,6 +220,7 @@ impl Account {
             tx,
             in_flight: 0,
         });
+        self.rest_until = None;
         // Several are opened at once: one that was refused may have learned too low a limit.
         self.limit = self.limit.max(self.slots.len());
     }
@@ -283,10 +287,10 @@ impl Account {
                 self.last_error = Some(what.clone());
             }
         }
-        self.failures_in_row = 0;
-        if self.rest_until.take().is_some() {
+        if self.failures_in_row >= FAILURES_MAX {
             tracing::info!(host = %self.settings.host, "provider answers again");
         }
+        self.failures_in_row = 0;
     }
 
     pub(super) fn measured(

@@ -1,1 +1,310 @@
-//! to come
+//! What servers do wrong, and what comes of it.
+
+use std::time::Duration;
+
+use testkit::nntp::{Fault, Post, Proxy, rar5};
+use tokio::time::Instant;
+use usenet::{Circuit, Code, ReadError, State, Usenet};
+
+use crate::rig::{
+    DEADLINE, assert_same, check_bytes, engine, engine_of, film, mount, provider, read, ready,
+    serve, settings, submit, warm,
+};
+
+const PART: usize = 50_000;
+
+fn plain(len: usize) -> (Post, Vec<u8>) {
+    let film = film(len, 9);
+    (Post::new("f", &[("Film.mkv", &film)], PART), film)
+}
+
+async fn failure(usenet: &Usenet, post: &Post) -> Code {
+    let mount = submit(usenet, post, "Film").await.mount;
+    let failure = ready(&mount).await.unwrap_err();
+    assert_eq!(mount.status().state, State::Failed);
+    failure.code
+}
+
+#[tokio::test]
+async fn what_one_provider_lacks_another_has() {
+    let (post, film) = plain(3_000_000);
+    let (a, b) = (serve(&[&post]).await, serve(&[&post]).await);
+    for (at, id) in post.ids(0).iter().enumerate() {
+        let fault = match at % 5 {
+            1 => Fault::Missing,
+            2 => Fault::WrongCrc,
+            3 => Fault::Cut,
+            _ => continue,
+        };
+        a.set_fault(id, Some(fault));
+    }
+    let usenet = engine(&[a.address(), b.address()]).await;
+    let file = mount(&usenet, &post).await;
+    check_bytes(&file, &film, 5).await;
+    assert_eq!(file.mount().status().missing, 0);
+}
+
+#[tokio::test]
+async fn a_backup_is_asked_only_for_what_others_lack() {
+    let (post, film) = plain(2_000_000);
+    let (a, b) = (serve(&[&post]).await, serve(&[&post]).await);
+    a.set_fault(post.ids(0)[7], Some(Fault::Missing));
+    let mut backup = provider(b.address());
+    backup.backup = true;
+    let usenet = engine_of(settings(vec![backup, provider(a.address())])).await;
+    let file = mount(&usenet, &post).await;
+    check_bytes(&file, &film, 2).await;
+    assert_eq!(
+        b.asked().bodies.into_keys().collect::<Vec<_>>(),
+        [post.ids(0)[7]]
+    );
+}
+
+#[tokio::test]
+async fn a_storage_group_is_asked_once() {
+    let (post, _) = plain(2_000_000);
+    let (a, b) = (serve(&[&post]).await, serve(&[&post]).await);
+    for server in [&a, &b] {
+        server.set_fault(post.ids(0)[7], Some(Fault::Missing));
+    }
+    let group = |address| {
+        let mut provider = provider(address);
+        provider.storage_group = "same".to_owned();
+        provider
+    };
+    let usenet = engine_of(settings(vec![group(a.address()), group(b.address())])).await;
+    let file = mount(&usenet, &post).await;
+    read(&file, 0..file.size()).await.unwrap();
+    let id = post.ids(0)[7];
+    let times =
+        |server: &testkit::nntp::Server| server.asked().bodies.get(id).copied().unwrap_or(0);
+    assert_eq!(times(&a) + times(&b), 1);
+}
+
+#[tokio::test]
+async fn a_rare_hole_is_filled_with_exactly_as_many_bytes() {
+    let (post, film) = plain(5_000_000);
+    let server = serve(&[&post]).await;
+    let gone = 40 * PART..41 * PART;
+    server.set_fault(post.ids(0)[40], Some(Fault::Missing));
+    let usenet = engine(&[server.address()]).await;
+    let file = mount(&usenet, &post).await;
+    let before = file.etag();
+    let got = read(&file, 0..file.size()).await.unwrap();
+    assert_eq!(got.len(), film.len());
+    assert_same(&got[..gone.start], &film[..gone.start], "before");
+    assert_same(&got[gone.end..], &film[gone.end..], "behind");
+    assert_eq!(got[gone.start..gone.start + 2], [0xec, 0x01]);
+    assert_ne!(file.etag(), before);
+    assert_eq!(file.mount().status().missing, 1);
+    // Any range shows the same bytes.
+    let middle = gone.start as u64 - 10..gone.start as u64 + 10;
+    let part = read(&file, middle.clone()).await.unwrap();
+    assert_same(
+        &part,
+        &got[gone.start - 10..gone.start + 10],
+        "around its start",
+    );
+}
+
+#[tokio::test]
+async fn too_many_holes_end_the_body_and_never_shift_it() {
+    let (post, film) = plain(10_000_000);
+    let server = serve(&[&post]).await;
+    let usenet = engine(&[server.address()]).await;
+    let file = mount(&usenet, &post).await;
+    for id in &post.ids(0)[100..110] {
+        server.set_fault(id, Some(Fault::Missing));
+    }
+    let mut reader = file.read(0..file.size());
+    let mut got = Vec::new();
+    let error = loop {
+        match reader.next().await.expect("it does not end well") {
+            Ok(bytes) => got.extend_from_slice(&bytes),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, ReadError::Missing { .. }), "{error}");
+    assert!(reader.next().await.is_none());
+    assert!(got.len() >= 100 * PART);
+    assert_same(&got[..100 * PART], &film[..100 * PART], "before the holes");
+}
+
+#[tokio::test]
+async fn a_post_that_is_gone_is_told_before_a_stream_is_offered() {
+    let (post, _) = plain(5_000_000);
+    let ids: Vec<&str> = post.ids(0);
+    for (gone, expected) in [
+        (ids.clone(), Code::DeadPost),
+        (ids.iter().copied().step_by(2).collect(), Code::Incomplete),
+        (vec![ids[0]], Code::Incomplete),
+    ] {
+        let server = serve(&[&post]).await;
+        for id in &gone {
+            server.set_fault(id, Some(Fault::Missing));
+        }
+        let usenet = engine(&[server.address()]).await;
+        assert_eq!(
+            failure(&usenet, &post).await,
+            expected,
+            "{} gone",
+            gone.len()
+        );
+    }
+    // Of the last and of one in the middle each is a rare hole.
+    for gone in [ids[ids.len() - 1], ids[50]] {
+        let server = serve(&[&post]).await;
+        server.set_fault(gone, Some(Fault::Missing));
+        let usenet = engine(&[server.address()]).await;
+        let file = mount(&usenet, &post).await;
+        assert_eq!(
+            read(&file, 0..file.size()).await.unwrap().len() as u64,
+            file.size()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_lies_to_stat_is_not_believed() {
+    let (post, film) = plain(2_000_000);
+    let server = serve(&[&post]).await;
+    for id in post.ids(0) {
+        server.set_fault(id, Some(Fault::StatMissing));
+    }
+    let usenet = engine(&[server.address()]).await;
+    let file = mount(&usenet, &post).await;
+    check_bytes(&file, &film, 1).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_played_has_its_code() {
+    let note = Post::new("n", &[("read.txt", b"hello")], PART);
+    let server = serve(&[&note]).await;
+    let usenet = engine(&[server.address()]).await;
+    assert_eq!(failure(&usenet, &note).await, Code::NoMedia);
+
+    let nobody = engine(&[]).await;
+    assert_eq!(failure(&nobody, &note).await, Code::ProviderUnavailable);
+    let bad = usenet::Submission {
+        nzb: "<html>".into(),
+        ..usenet::Submission::default()
+    };
+    let error = usenet.submit(bad).await.unwrap_err();
+    assert!(matches!(error, usenet::Error::Failed(f) if f.code == Code::BadNzb));
+
+    let film = film(500_000, 3);
+    let mut volumes = rar5::volumes(&[("Film.mkv", &film)], 100_000);
+    volumes.remove(2);
+    let names: Vec<String> = [1, 2, 4, 5].map(|at| format!("x.part{at}.rar")).into();
+    let files: Vec<(&str, &[u8])> = names
+        .iter()
+        .zip(&volumes)
+        .map(|(n, v)| (&**n, &v[..]))
+        .collect();
+    let gap = Post::new("gap", &files, PART);
+    server.add(&gap);
+    assert_eq!(failure(&usenet, &gap).await, Code::Incomplete);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_or_answers_out_of_turn_is_made_up_for() {
+    let (post, film) = plain(3_000_000);
+    let server = serve(&[&post]).await;
+    for id in post.ids(0).iter().step_by(7) {
+        server.set_fault(id, Some(Fault::CutOnce));
+    }
+    let usenet = engine(&[server.address()]).await;
+    let file = mount(&usenet, &post).await;
+    let reading = read(&file, 0..file.size());
+    let cutting = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            server.cut_all();
+        }
+    };
+    let (got, ()) = tokio::join!(reading, cutting);
+    assert_same(&got.unwrap(), &film, "through cuts");
+
+    let (a, b) = (serve(&[&post]).await, serve(&[&post]).await);
+    for id in post.ids(0).iter().step_by(9) {
+        a.set_fault(id, Some(Fault::OutOfTurn));
+    }
+    let usenet = engine(&[a.address(), b.address()]).await;
+    let file = mount(&usenet, &post).await;
+    assert_same(
+        &read(&file, 0..file.size()).await.unwrap(),
+        &film,
+        "out of turn",
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_rests_and_comes_back() {
+    let (post, film) = plain(1_000_000);
+    let server = serve(&[&post]).await;
+    server.set_refusal(Some("400 down for maintenance"));
+    let usenet = engine(&[server.address()]).await;
+    assert_eq!(failure(&usenet, &post).await, Code::ProviderUnavailable);
+    let status = usenet.providers().remove(0);
+    assert_eq!(status.circuit, Circuit::Open);
+    assert!(status.last_error.unwrap().contains("maintenance"));
+    server.set_refusal(None);
+    // It is asked again once it has rested; what failed for that may be submitted again.
+    let began = Instant::now();
+    let file = loop {
+        let mount = submit(&usenet, &post, "Film").await.mount;
+        match ready(&mount).await {
+            Ok(mut files) => break files.remove(0),
+            Err(failure) => assert_eq!(failure.code, Code::ProviderUnavailable),
+        }
+        assert!(began.elapsed() < DEADLINE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    check_bytes(&file, &film, 1).await;
+}
+
+#[tokio::test]
+async fn an_account_that_is_refused_is_named() {
+    let (post, _) = plain(100_000);
+    let server = serve(&[&post]).await;
+    server.set_account("me", "right");
+    let account = |password: &str| {
+        let mut provider = provider(server.address());
+        provider.username = Some("me".to_owned());
+        provider.password = base::Redacted::new(password.to_owned());
+        settings(vec![provider])
+    };
+    let usenet = engine_of(account("wrong")).await;
+    let mount = submit(&usenet, &post, "Film").await.mount;
+    let failure = ready(&mount).await.unwrap_err();
+    assert_eq!(failure.code, Code::ProviderUnavailable);
+    assert!(
+        failure.message.contains("481") && failure.message.contains("127.0.0.1"),
+        "{failure}"
+    );
+    assert_eq!(usenet.providers()[0].circuit, Circuit::Denied);
+    let usenet = engine_of(account("right")).await;
+    crate::rig::mount(&usenet, &post).await;
+}
+
+#[tokio::test]
+async fn the_limit_of_an_account_is_learned_and_kept_to() {
+    let (post, film) = plain(8_000_000);
+    let server = serve(&[&post]).await;
+    let proxy = Proxy::start(server.address(), Duration::from_millis(4))
+        .await
+        .unwrap();
+    proxy.set_limit(Some(5));
+    let mut provider = provider(proxy.address());
+    provider.connections = 20;
+    let usenet = engine_of(settings(vec![provider])).await;
+    warm(&usenet, 3).await;
+    let file = mount(&usenet, &post).await;
+    check_bytes(&file, &film, 5).await;
+    let status = usenet.providers().remove(0);
+    assert!((1..=5).contains(&status.connections_max), "{status:?}");
+    let refused = proxy.traffic().refused;
+    assert!(proxy.traffic().peak <= 5);
+    check_bytes(&file, &film, 20).await;
+    assert_eq!(proxy.traffic().refused, refused, "it asks no more");
+}

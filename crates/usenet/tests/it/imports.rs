@@ -1,1 +1,168 @@
-//! to come
+//! Submissions: who is who, and what survives.
+
+use std::path::Path;
+
+use store::{Location, Store};
+use testkit::nntp::{Post, Server};
+use usenet::{Settings, State, Submission, Usenet};
+
+use crate::rig::{check_bytes, engine, film, provider, ready, serve, settings, settled, submit};
+
+#[tokio::test]
+async fn a_post_is_known_by_its_articles_and_not_by_its_name() {
+    let (one, other) = (film(500_000, 1), film(500_000, 2));
+    let first = Post::new("a", &[("Film.mkv", &one)], 50_000);
+    let second = Post::new("b", &[("Film.mkv", &other)], 50_000);
+    let server = serve(&[&first, &second]).await;
+    let usenet = engine(&[server.address()]).await;
+    for (post, original) in [(&first, &one), (&second, &other)] {
+        let submitted = submit(&usenet, post, "download.nzb").await;
+        assert!(!submitted.is_cached);
+        let files = ready(&submitted.mount).await.unwrap();
+        check_bytes(&files[0], original, 2).await;
+    }
+    let names: Vec<String> = usenet
+        .mounts()
+        .iter()
+        .map(|m| m.status().name.clone())
+        .collect();
+    assert_eq!(names, ["download", "download (2)"]);
+    server.reset_asked();
+    let again = submit(&usenet, &first, "Another name").await;
+    assert!(again.is_cached);
+    assert_eq!(again.mount.id(), usenet.mounts()[0].id());
+    assert!(server.asked().bodies.is_empty());
+}
+
+#[tokio::test]
+async fn ten_submissions_at_once_are_one_import() {
+    let film = film(500_000, 1);
+    let post = Post::new("a", &[("Film.mkv", &film)], 50_000);
+    let server = serve(&[&post]).await;
+    let usenet = engine(&[server.address()]).await;
+    let all = (0..10).map(|_| submit(&usenet, &post, "Film"));
+    let all = futures_util::future::join_all(all).await;
+    for submitted in &all {
+        assert_eq!(submitted.mount.id(), all[0].mount.id());
+        ready(&submitted.mount).await.unwrap();
+    }
+    assert!(server.asked().bodies.values().all(|&times| times == 1));
+}
+
+#[tokio::test]
+async fn every_change_is_told() {
+    let film = film(500_000, 1);
+    let post = Post::new("a", &[("Film.mkv", &film)], 50_000);
+    let server = serve(&[&post]).await;
+    let usenet = engine(&[server.address()]).await;
+    let mut events = usenet.events();
+    let mount = submit(&usenet, &post, "Film").await.mount;
+    settled(&mount, State::Completed).await;
+    usenet.rename(mount.id(), "films", "New").await.unwrap();
+    assert!(usenet.mount_named("films", "New").is_some());
+    assert!(usenet.rename(mount.id(), "../x", "New").await.is_err());
+    usenet.delete(mount.id()).await.unwrap();
+    assert!(usenet.mounts().is_empty());
+    let mut codes = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        codes.push(event.code);
+    }
+    assert_eq!(
+        codes,
+        [
+            "accepted",
+            "probing",
+            "streamable",
+            "verified",
+            "completed",
+            "renamed",
+            "removed"
+        ]
+    );
+}
+
+async fn open(dir: &Path, server: &Server) -> (Usenet, Store) {
+    let store = Store::open(&Location::Directory(dir.to_owned()))
+        .await
+        .unwrap();
+    let settings: Settings = settings(vec![provider(server.address())]);
+    (Usenet::start(settings, store.clone()).await.unwrap(), store)
+}
+
+async fn saved(store: &Store, state: &str) {
+    let is_saved = async || {
+        let kept = store.imports().await.unwrap();
+        kept.iter()
+            .all(|import| import.state == state)
+            .then_some(())
+    };
+    testkit::wait_until(crate::rig::DEADLINE, state, is_saved)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn mounts_outlive_a_restart_and_are_mapped_when_they_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = film(900_000, 6);
+    let volumes = testkit::nntp::rar5::volumes(&[("Film.mkv", &film)], 200_000);
+    let names: Vec<String> = (1..=volumes.len())
+        .map(|at| format!("x.part{at}.rar"))
+        .collect();
+    let files: Vec<(&str, &[u8])> = names
+        .iter()
+        .zip(&volumes)
+        .map(|(n, v)| (&**n, &v[..]))
+        .collect();
+    let post = Post::new("a", &files, 50_000);
+    let server = serve(&[&post]).await;
+    let (usenet, store) = open(dir.path(), &server).await;
+    let mount = submit(&usenet, &post, "Film").await.mount;
+    settled(&mount, State::Completed).await;
+    saved(&store, "completed").await;
+    let before = mount.status();
+    let tag = ready(&mount).await.unwrap()[0].etag();
+    usenet.close().await;
+    store.close().await.unwrap();
+    server.reset_asked();
+    let (usenet, _store) = open(dir.path(), &server).await;
+    let mount = usenet.mounts().remove(0);
+    assert_eq!(
+        (mount.status().state, &mount.status().files),
+        (State::Completed, &before.files)
+    );
+    assert!(server.asked().bodies.is_empty());
+    assert!(submit(&usenet, &post, "Film").await.is_cached);
+    let files = ready(&mount).await.unwrap();
+    assert_eq!(files[0].etag(), tag);
+    check_bytes(&files[0], &film, 5).await;
+}
+
+#[tokio::test]
+async fn what_was_accepted_before_a_restart_is_finished_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = film(300_000, 6);
+    let post = Post::new("a", &[("Film.mkv", &film)], 50_000);
+    let server = serve(&[&post]).await;
+    let stalled = Server::start().await.unwrap();
+    let (usenet, store) = open(dir.path(), &stalled).await;
+    stalled.set_refusal(Some("400 later"));
+    let submission = Submission {
+        nzb: post.nzb().into(),
+        name: "Film{{secret}}.nzb".to_owned(),
+        ..Submission::default()
+    };
+    let id = usenet.submit(submission).await.unwrap().mount.id();
+    drop(usenet);
+    store.close().await.unwrap();
+    let (usenet, store) = open(dir.path(), &server).await;
+    let mount = usenet.mount(id).unwrap();
+    if mount.status().state == State::Failed {
+        usenet.retry(id).await.unwrap();
+    }
+    settled(&mount, State::Completed).await;
+    assert_eq!(mount.status().name, "Film");
+    assert_eq!(usenet.mounts().len(), 1);
+    let kept = store.imports().await.unwrap();
+    assert_eq!(kept[0].password.as_ref().unwrap().expose(), "secret");
+}

@@ -4,5 +4,4 @@ mod faults;
 mod flights;
 mod imports;
 mod plays;
-mod pool;
 mod rig;

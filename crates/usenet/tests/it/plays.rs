@@ -105,7 +105,7 @@ async fn pieces_of_a_file() {
     let files = named(&pieces, |at| format!("Film.mkv.{:03}", at + 1));
     check(
         &post("split", &files, Posting::default()),
-        "film.mkv",
+        "Film.mkv",
         &film,
     )
     .await;
