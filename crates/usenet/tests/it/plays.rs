@@ -188,3 +188,116 @@ async fn a_season_in_one_archive() {
         check_bytes(&mount.file(name).unwrap(), original, 3).await;
     }
 }
+
+/// Archives by `rar` 7.01 and 6.23, `7z` and `zip`, of a film of a thousand bytes or three.
+macro_rules! fixtures {
+    ($($name:literal),+) => {
+        vec![$(($name.to_owned(), include_bytes!(concat!("../../../nzb/src/archive/fixtures/", $name)).as_slice())),+]
+    };
+}
+
+fn small_film(len: u64) -> Vec<u8> {
+    let rest = (4..len).map(|i| ((i * i * 31 + i * 7) >> 3) as u8);
+    [0x1a, 0x45, 0xdf, 0xa3].into_iter().chain(rest).collect()
+}
+
+async fn import(
+    files: &[(String, &[u8])],
+    password: Option<&str>,
+) -> Result<Vec<usenet::File>, Code> {
+    let post = post(
+        "fixture",
+        files,
+        Posting {
+            part_bytes: 150,
+            ..Posting::default()
+        },
+    );
+    let server = serve(&[&post]).await;
+    let usenet = engine(&[server.address()]).await;
+    let submission = usenet::Submission {
+        nzb: post.nzb().into(),
+        name: "The Post".to_owned(),
+        password: password.map(|text| base::Redacted::new(text.to_owned())),
+        ..usenet::Submission::default()
+    };
+    let mount = usenet.submit(submission).await.unwrap().mount;
+    let files = ready(&mount).await.map_err(|failure| failure.code)?;
+    for file in &files {
+        check_bytes(file, &small_film(file.size()), 20).await;
+    }
+    Ok(files)
+}
+
+#[tokio::test]
+async fn archives_of_real_programs() {
+    for files in [
+        fixtures!("v5.part1.rar", "v5.part2.rar", "v5.part3.rar"),
+        fixtures!("v4.part1.rar", "v4.part2.rar", "v4.part3.rar"),
+        fixtures!("old4.rar", "old4.r00"),
+        fixtures!("s.7z"),
+        fixtures!("z.zip"),
+    ] {
+        let name = files[0].0.clone();
+        let found = import(&files, None).await;
+        assert!(found.is_ok_and(|found| !found.is_empty()), "{name}");
+    }
+    let mut shuffled = fixtures!("v4.part3.rar", "v4.part1.rar", "v4.part2.rar");
+    for (at, (name, _)) in shuffled.iter_mut().enumerate() {
+        *name = format!("{at:016x}");
+    }
+    assert_eq!(
+        import(&shuffled, None).await.map(|found| found.len()),
+        Ok(1)
+    );
+    for packed in [fixtures!("c5.rar"), fixtures!("c.7z")] {
+        assert_eq!(import(&packed, None).await.err(), Some(Code::Compressed));
+    }
+}
+
+#[tokio::test]
+async fn passwords_open_what_they_should() {
+    for files in [
+        fixtures!("p5.part1.rar", "p5.part2.rar"),
+        fixtures!("h5.part1.rar", "h5.part2.rar"),
+        fixtures!("p4.part1.rar", "p4.part2.rar"),
+        fixtures!("h4.part1.rar", "h4.part2.rar"),
+        fixtures!("p.7z"),
+        fixtures!("h.7z"),
+    ] {
+        let name = files[0].0.clone();
+        let found = import(&files, Some("secret")).await;
+        assert_eq!(found.map(|found| found.len()), Ok(1), "{name}");
+        assert_eq!(
+            import(&files, None).await.err(),
+            Some(Code::Encrypted),
+            "{name}"
+        );
+        let wrong = import(&files, Some("wrong")).await;
+        assert_eq!(wrong.err(), Some(Code::WrongPassword), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_may_come_in_the_document_or_with_the_name() {
+    let files = fixtures!("h5.part1.rar", "h5.part2.rar");
+    let plain = post("by name", &files, Posting::default());
+    let meta = post("by meta", &files, Posting::default())
+        .meta("password", "no")
+        .meta("password", "secret");
+    let server = serve(&[&plain, &meta]).await;
+    let usenet = engine(&[server.address()]).await;
+    let named = submit(&usenet, &plain, "The Post{{secret}}.nzb")
+        .await
+        .mount;
+    assert_eq!(ready(&named).await.unwrap().len(), 1);
+    let told = submit(&usenet, &meta, "Another").await.mount;
+    assert_eq!(ready(&told).await.unwrap().len(), 1);
+    // One that failed for want of a password is tried again when one comes.
+    let locked = post("locked", &files, Posting::default());
+    server.add(&locked);
+    let mount = submit(&usenet, &locked, "Locked").await.mount;
+    assert_eq!(ready(&mount).await.unwrap_err().code, Code::Encrypted);
+    let mount = submit(&usenet, &locked, "Locked{{secret}}").await.mount;
+    assert_eq!(ready(&mount).await.unwrap().len(), 1);
+}
