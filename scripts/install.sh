@@ -16,11 +16,12 @@ fuzz=0.13.2
 compiler="cc:gcc cc:libc6-dev"
 page="node:nodejs npm:npm"
 gear="ffmpeg:ffmpeg nginx:nginx-light chromium:chromium initdb:postgresql cvlc:vlc-bin :vlc-plugin-base fc-list:fontconfig :fonts-dejavu-core"
+posts="7z:p7zip-full par2:par2 zip:zip openssl:openssl"
 case ${1:-} in
-test) wanted="$compiler $page $gear" cargo_tools="nextest@$nextest deny@$deny" ;;
+test) wanted="$compiler $page $gear $posts" cargo_tools="nextest@$nextest deny@$deny" ;;
 lint) wanted="$compiler" cargo_tools="deny@$deny" ;;
 fuzz) wanted="$compiler c++:g++" cargo_tools="fuzz@$fuzz" ;;
-bench) wanted="$compiler $gear wrk:wrk" cargo_tools="" ;;
+bench) wanted="$compiler $gear $posts wrk:wrk" cargo_tools="" ;;
 web) wanted="$page" cargo_tools="" ;;
 *) die "usage: $0 test|lint|fuzz|bench|web" ;;
 esac
@@ -84,6 +85,38 @@ if [ ${#missing[@]} -gt 0 ]; then
     done
     rm -f "$log"
 fi
+
+# INN, an NNTP server, is unpacked and not installed: its package insists on a mail server and on a name
+# for the host, and starts a daemon. The tests write its configuration and run it on loopback.
+inn() {
+    local folder=$tools/inn2 libraries
+    if [ -x "$folder/usr/lib/news/bin/innd" ]; then
+        return
+    elif ! command -v apt-get >/dev/null; then
+        echo "skipped: INN comes from Debian's packages, and the tests against it will be skipped too"
+        return
+    fi
+    echo "unpacking inn2"
+    rm -rf "$folder" && mkdir -p "$folder/packages"
+    (
+        cd "$folder/packages"
+        apt-get -qq download inn2 inn2-inews 2>/dev/null ||
+            { apt update && apt-get -qq download inn2 inn2-inews 2>/dev/null; } || die "apt-get has no inn2"
+        for package in *.deb; do
+            dpkg-deb -x "$package" ..
+        done
+    )
+    libraries=$(dpkg-deb -f "$folder"/packages/inn2_*.deb Depends | tr ',' '\n' |
+        grep -oE '^ *lib(canlock|db|perl|python|sasl2|sqlite)[a-z0-9.-]*' | tr -d ' ')
+    # shellcheck disable=SC2086
+    apt install --no-install-recommends $libraries >/dev/null ||
+        { apt update && apt install --no-install-recommends $libraries >/dev/null; }
+    rm -rf "$folder/packages"
+}
+
+case $1 in
+test | bench) inn ;;
+esac
 
 # Unoptimised and without debug information: they are built in a quarter of the time and run rarely.
 for tool in $cargo_tools; do

@@ -1,5 +1,5 @@
 //! Real peers as child processes: ffmpeg as a live encoder, nginx as the origin that serves what it
-//! writes. Each is killed by its own id, and its folder removed, when its handle is dropped.
+//! writes, INN as a provider of articles. Each is killed by its own id, and its folder removed, when its handle is dropped.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), testkit::Error> {
@@ -13,6 +13,7 @@
 
 mod ffmpeg;
 mod ffprobe;
+pub mod inn;
 mod listen;
 mod nginx;
 mod process;
@@ -26,6 +27,7 @@ use url::Url;
 
 pub use ffmpeg::{Ffmpeg, Format};
 pub use ffprobe::ffprobe;
+pub use inn::Inn;
 pub use listen::{ffmpeg_listens, vlc_listens};
 pub use nginx::{Nginx, Request};
 pub use stream::{Connections, Encoding, StreamFault, StreamServer};

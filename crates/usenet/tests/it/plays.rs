@@ -281,8 +281,8 @@ async fn passwords_open_what_they_should() {
 #[tokio::test]
 async fn a_password_may_come_in_the_document_or_with_the_name() {
     let files = fixtures!("h5.part1.rar", "h5.part2.rar");
-    let plain = post("by name", &files, Posting::default());
-    let meta = post("by meta", &files, Posting::default())
+    let plain = post("by-name", &files, Posting::default());
+    let meta = post("by-meta", &files, Posting::default())
         .meta("password", "no")
         .meta("password", "secret");
     let server = serve(&[&plain, &meta]).await;
