@@ -8,10 +8,11 @@ document=docs/BENCHMARKS.md
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
 
-cargo bench --locked -p perennial -p hls --bench serving --bench playlist --no-run
+cargo bench --locked -p perennial -p hls -p usenet --bench serving --bench playlist --bench streaming --no-run
 {
     echo
     cargo bench --locked --quiet -p perennial --bench serving
+    cargo bench --locked --quiet -p usenet --bench streaming
     printf '### Without I/O\n\n```\n'
     cargo bench --locked --quiet -p hls --bench playlist | sed 's/ *$//' | sed '/^$/d;/^Timer/d'
     printf '```\n\n'

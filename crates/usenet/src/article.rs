@@ -271,7 +271,7 @@ impl State {
 }
 
 fn is_front(front: &[Bytes], whole: &[Bytes]) -> bool {
-    let bytes = |chunks: &[Bytes]| chunks.to_vec().into_iter().flatten();
     let len: usize = front.iter().map(Bytes::len).sum();
-    bytes(front).eq(bytes(whole).take(len))
+    let begins = whole.iter().flatten().take(len);
+    front.iter().flatten().eq(begins)
 }

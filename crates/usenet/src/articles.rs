@@ -65,7 +65,7 @@ impl Articles {
             return Handle(article);
         }
         let article = Article::new(id.clone(), lane, self.ledger.clone());
-        shelf.put(article.clone());
+        shelf.put(&article);
         shelf.make_room(&self.ledger, self.bytes_max);
         drop(shelf);
         self.pool.body(article.clone(), lane, stream);
@@ -88,7 +88,7 @@ impl Shelf {
         Some((article, joined == Ok(true)))
     }
 
-    fn put(&mut self, article: Arc<Article>) {
+    fn put(&mut self, article: &Arc<Article>) {
         self.ticks += 1;
         let entry = Entry {
             tick: self.ticks,

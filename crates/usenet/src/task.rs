@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 /// A running task; dropping it ends the task.
 #[derive(Debug)]
-pub(crate) struct Task(JoinHandle<()>);
+pub(crate) struct Task(Option<JoinHandle<()>>);
 
 /// Starts `future` under a span.
 pub(crate) fn spawn(
@@ -17,30 +17,31 @@ pub(crate) fn spawn(
     future: impl Future<Output = ()> + Send + 'static,
 ) -> Task {
     let watched = span.clone();
-    let inner = Task(tokio::spawn(future.instrument(span)));
-    Task(tokio::spawn(
+    let mut inner = Task(Some(tokio::spawn(future.instrument(span))));
+    Task(Some(tokio::spawn(
         async move {
-            let mut inner = inner;
-            match (&mut inner.0).await {
+            let Some(running) = &mut inner.0 else { return };
+            match running.await {
                 Ok(()) => tracing::trace!(task = name, "task ended"),
                 Err(error) if error.is_panic() => tracing::error!(task = name, "task panicked"),
                 Err(_) => tracing::trace!(task = name, "task cancelled"),
             }
         }
         .instrument(watched),
-    ))
+    )))
 }
 
 impl Task {
     /// Lets the task run to its own end.
-    pub(crate) fn detach(self) {
-        let mut this = std::mem::ManuallyDrop::new(self);
-        let _ = &mut this.0;
+    pub(crate) fn detach(mut self) {
+        drop(self.0.take());
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }

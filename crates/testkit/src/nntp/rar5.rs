@@ -2,9 +2,14 @@
 
 /// The volumes of an archive that holds `files`, each volume with about `volume_bytes` of their data.
 pub fn volumes(files: &[(&str, &[u8])], volume_bytes: usize) -> Vec<Vec<u8>> {
+    uneven_volumes(files, &[volume_bytes])
+}
+
+/// The same with volumes of these lengths, over and over.
+pub fn uneven_volumes(files: &[(&str, &[u8])], lens: &[usize]) -> Vec<Vec<u8>> {
     let mut volumes: Vec<Vec<u8>> = Vec::new();
     let mut volume = begin(0);
-    let mut room = volume_bytes;
+    let mut room = lens[0];
     for (name, data) in files {
         let mut at = 0;
         let mut continues_from = false;
@@ -21,7 +26,7 @@ pub fn volumes(files: &[(&str, &[u8])], volume_bytes: usize) -> Vec<Vec<u8>> {
             }
             volume.extend(block(5, 0, None, &vint(1)));
             volumes.push(std::mem::replace(&mut volume, begin(volumes.len() + 1)));
-            room = volume_bytes;
+            room = lens[volumes.len() % lens.len()];
             continues_from = true;
         }
     }

@@ -108,8 +108,7 @@ impl Connection<'_> {
         loop {
             tokio::select! {
                 job = jobs.recv() => {
-                    let Some(job) = job else { return None };
-                    self.send(job);
+                    self.send(job?);
                     while let Ok(job) = jobs.try_recv() {
                         self.send(job);
                     }

@@ -53,7 +53,7 @@ pub(crate) fn analyse(post: &Post, keys: &mut Keys, title: &str, is_eager: bool)
         out: Analysis::default(),
     };
     let entries = walk.top();
-    walk.layer(entries, 0);
+    walk.layer(&entries, 0);
     let mut analysis = walk.out;
     analysis.read = walk.read.into_inner();
     analysis.wants.retain(|at| !post.is_dead(*at));
@@ -225,7 +225,7 @@ impl Walk<'_> {
         }
     }
 
-    fn layer(&mut self, entries: Vec<Entry>, depth: u32) {
+    fn layer(&mut self, entries: &[Entry], depth: u32) {
         let kinds: Vec<Option<Kind>> = (entries.iter())
             .map(|entry| match self.front(entry) {
                 Front::Seen(kind) => kind,
@@ -257,7 +257,7 @@ impl Walk<'_> {
                 } => self.joined(family, &name, &pick(&pieces), is_whole),
             };
             if depth + 1 < DEPTH_MAX {
-                self.layer(found, depth + 1);
+                self.layer(&found, depth + 1);
             }
         }
     }

@@ -166,3 +166,110 @@ async fn what_was_accepted_before_a_restart_is_finished_after_it() {
     let kept = store.imports().await.unwrap();
     assert_eq!(kept[0].password.as_ref().unwrap().expose(), "secret");
 }
+
+/// The child of the next test: an engine in a process that will be killed.
+#[tokio::test]
+async fn child() {
+    let (Ok(dir), Ok(port)) = (
+        std::env::var("USENET_TEST_DIR"),
+        std::env::var("USENET_TEST_PORT"),
+    ) else {
+        return;
+    };
+    let address = ([127, 0, 0, 1], port.parse().unwrap()).into();
+    let store = Store::open(&Location::Directory(dir.into())).await.unwrap();
+    let usenet = Usenet::start(settings(vec![provider(address)]), store)
+        .await
+        .unwrap();
+    let nzb = std::env::var("USENET_TEST_NZB").unwrap();
+    let mut number = 0;
+    loop {
+        number += 1;
+        let Ok(nzb) = std::fs::read(format!("{nzb}/{number}.nzb")) else {
+            break;
+        };
+        let submission = Submission {
+            nzb: nzb.into(),
+            name: format!("{number}"),
+            ..Submission::default()
+        };
+        usenet.submit(submission).await.unwrap();
+        // What is answered is kept: the parent counts these lines.
+        use std::io::Write;
+        writeln!(std::io::stdout(), "accepted {number}").unwrap();
+    }
+    std::future::pending().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_loses_nothing_that_was_accepted_and_doubles_nothing() {
+    const POSTS: usize = 12;
+    let film = film(60_000, 1);
+    let nzbs = tempfile::tempdir().unwrap();
+    let server = Server::start().await.unwrap();
+    for number in 1..=POSTS {
+        let post = Post::new(&format!("p{number}"), &[("Film.mkv", &film)], 10_000);
+        server.add(&post);
+        std::fs::write(nzbs.path().join(format!("{number}.nzb")), post.nzb()).unwrap();
+    }
+    for round in 0..10_u64 {
+        let dir = tempfile::tempdir().unwrap();
+        // Killed after 0 to 90 ms, each time a little later.
+        let accepted =
+            killed_child(dir.path(), nzbs.path(), server.address().port(), round * 10).await;
+        let (usenet, store) = open(dir.path(), &server).await;
+        let mounts = usenet.mounts();
+        assert!(
+            mounts.len() >= accepted && mounts.len() <= POSTS,
+            "{} of {accepted}",
+            mounts.len()
+        );
+        for mount in &mounts {
+            ready(mount).await.unwrap();
+        }
+        let mut contents: Vec<_> = mounts.iter().map(|mount| mount.content_id()).collect();
+        contents.dedup();
+        assert_eq!(contents.len(), mounts.len());
+        usenet.close().await;
+        store.close().await.unwrap();
+    }
+}
+
+async fn killed_child(dir: &Path, nzbs: &Path, port: u16, after_ms: u64) -> usize {
+    use tokio::io::AsyncBufReadExt;
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "imports::child", "--nocapture"])
+        .env("USENET_TEST_DIR", dir)
+        .env("USENET_TEST_NZB", nzbs)
+        .env("USENET_TEST_PORT", port.to_string())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut accepted = 0;
+    let mut deadline = None;
+    loop {
+        let next = async {
+            match deadline {
+                Some(at) => tokio::time::timeout_at(at, lines.next_line()).await.ok(),
+                None => Some(lines.next_line().await),
+            }
+        };
+        match next.await {
+            Some(Ok(Some(line))) => {
+                accepted += usize::from(line.contains("accepted"));
+                let after = std::time::Duration::from_millis(after_ms);
+                deadline.get_or_insert(tokio::time::Instant::now() + after);
+            }
+            _ => break,
+        }
+    }
+    // SIGKILL.
+    child.kill().await.unwrap();
+    while let Ok(Some(line)) = lines.next_line().await {
+        accepted += usize::from(line.contains("accepted"));
+    }
+    accepted
+}

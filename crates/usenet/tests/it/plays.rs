@@ -301,3 +301,42 @@ async fn a_password_may_come_in_the_document_or_with_the_name() {
     let mount = submit(&usenet, &locked, "Locked{{secret}}").await.mount;
     assert_eq!(ready(&mount).await.unwrap().len(), 1);
 }
+
+/// Volumes that are not all as long as the second one: what was inferred of them is wrong, and is found
+/// out before a byte of it is shown.
+#[tokio::test]
+async fn volumes_of_other_lengths_are_mapped_when_they_are_touched() {
+    let film = film(3_000_000, 8);
+    let members: [(&str, &[u8]); 1] = [("Film.mkv", &film)];
+    for lens in [
+        &[200_000, 200_000, 150_000, 260_000, 90_000][..],
+        &[100_000, 330_000, 330_001],
+    ] {
+        let volumes = rar5::uneven_volumes(&members, lens);
+        let files = named(&volumes, |at| format!("x.part{:02}.rar", at + 1));
+        let post = post(
+            "uneven",
+            &files,
+            Posting {
+                part_bytes: 20_000,
+                ..Posting::default()
+            },
+        );
+        let server = serve(&[&post]).await;
+        let proxy =
+            testkit::nntp::Proxy::start(server.address(), std::time::Duration::from_millis(20))
+                .await
+                .unwrap();
+        for start in [0, 700_000, 2_900_000] {
+            // Each time anew: what lies behind is still inferred when it is read.
+            let usenet = engine(&[proxy.address()]).await;
+            let file = mount(&usenet, &post).await;
+            assert_eq!(file.size(), film.len() as u64);
+            let got = crate::rig::read(&file, start as u64..file.size())
+                .await
+                .unwrap();
+            crate::rig::assert_same(&got, &film[start..], "to the end");
+            usenet.close().await;
+        }
+    }
+}
