@@ -8,7 +8,9 @@ use nzb::nntp::MessageId;
 use tokio::time::Instant;
 
 use crate::article::{Article, Lane, Ledger, Miss, Phase};
+use crate::disk::Disk;
 use crate::pool::{Pool, StreamId};
+use crate::task;
 
 /// How long it is remembered that no provider has an article.
 const MISSING_AGE: Duration = Duration::from_secs(600);
@@ -22,6 +24,7 @@ pub(crate) struct Articles {
     pub(crate) pool: Pool,
     ledger: Arc<Ledger>,
     bytes_max: u64,
+    disk: Option<Disk>,
     shelf: Mutex<Shelf>,
 }
 
@@ -45,9 +48,10 @@ struct Entry {
 pub(crate) struct Handle(Arc<Article>);
 
 impl Articles {
-    pub(crate) fn new(pool: Pool, bytes_max: u64) -> Self {
+    pub(crate) fn new(pool: Pool, bytes_max: u64, disk: Option<Disk>) -> Self {
         Self {
             pool,
+            disk,
             ledger: Arc::default(),
             bytes_max,
             shelf: Mutex::default(),
@@ -57,19 +61,47 @@ impl Articles {
     /// The article, from memory or on its way. Whoever is more urgent than those before moves it up.
     pub(crate) fn get(&self, id: &MessageId, lane: Lane, stream: StreamId) -> Handle {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((article, is_promoted)) = shelf.find(id, lane) {
-            drop(shelf);
-            if is_promoted {
-                self.pool.promote(&article, lane, stream);
+        let found = shelf.find(id, lane);
+        let article = match &found {
+            Some((article, _)) => article.clone(),
+            None => {
+                let article = Article::new(id.clone(), lane, self.ledger.clone());
+                shelf.put(&article);
+                article
             }
-            return Handle(article);
-        }
-        let article = Article::new(id.clone(), lane, self.ledger.clone());
-        shelf.put(&article);
-        shelf.make_room(&self.ledger, self.bytes_max);
+        };
+        let evicted = shelf.make_room(&self.ledger, self.bytes_max);
         drop(shelf);
-        self.pool.body(article.clone(), lane, stream);
+        if let Some(disk) = &self.disk {
+            let whole = evicted.into_iter().filter(|article| article.is_done());
+            whole.for_each(|article| disk.keep(article));
+        }
+        match found {
+            Some((_, false)) => {}
+            Some((_, true)) => self.pool.promote(&article, lane, stream),
+            None => self.fetch(&article, lane, stream),
+        }
         Handle(article)
+    }
+
+    /// Bytes that one reader may have on their way: others need memory too.
+    pub(crate) fn share(&self) -> u64 {
+        self.bytes_max / 2
+    }
+
+    /// From the disk, or from a provider.
+    fn fetch(&self, article: &Arc<Article>, lane: Lane, stream: StreamId) {
+        let kept = self.disk.as_ref().and_then(|disk| disk.find(&article.id));
+        let Some(kept) = kept else {
+            return self.pool.body(article.clone(), lane, stream);
+        };
+        let (article, pool) = (article.clone(), self.pool.clone());
+        let load = async move {
+            if !kept.load(&article).await {
+                pool.body(article, lane, stream);
+            }
+        };
+        task::spawn("load", tracing::Span::current(), load).detach();
     }
 }
 
@@ -109,19 +141,22 @@ impl Shelf {
         }
     }
 
-    fn remove(&mut self, id: &MessageId) {
-        if let Some(entry) = self.entries.remove(id) {
-            self.order.remove(&entry.tick);
-        }
+    fn remove(&mut self, id: &MessageId) -> Option<Entry> {
+        let entry = self.entries.remove(id)?;
+        self.order.remove(&entry.tick);
+        Some(entry)
     }
 
     /// Takes off what was not asked for longest and is read by nobody.
-    fn make_room(&mut self, ledger: &Ledger, bytes_max: u64) {
-        let is_full =
-            |shelf: &Self| ledger.bytes() > bytes_max || shelf.entries.len() > ARTICLES_MAX;
+    fn make_room(&mut self, ledger: &Ledger, bytes_max: u64) -> Vec<Arc<Article>> {
+        let mut evicted = Vec::new();
+        let mut freed = 0;
+        let is_full = |shelf: &Self, freed: u64| {
+            ledger.bytes().saturating_sub(freed) > bytes_max || shelf.entries.len() > ARTICLES_MAX
+        };
         let mut looked_at = 0;
         let mut after = 0;
-        while is_full(self) && looked_at < EVICTIONS_MAX {
+        while is_full(self, freed) && looked_at < EVICTIONS_MAX {
             let Some((&tick, id)) = self.order.range(after..).next() else {
                 break;
             };
@@ -134,10 +169,12 @@ impl Shelf {
                 );
                 is_over && Arc::strong_count(&entry.article) == 1
             });
-            if is_idle {
-                self.remove(&id);
+            if is_idle && let Some(entry) = self.remove(&id) {
+                freed += entry.article.state().len;
+                evicted.push(entry.article);
             }
         }
+        evicted
     }
 }
 

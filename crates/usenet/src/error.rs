@@ -1,6 +1,8 @@
 //! What can go wrong: with a call, with a post, with a body.
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use base::ErrorKind;
 use serde::{Serialize, Serializer};
@@ -22,6 +24,24 @@ pub enum Error {
         host: String,
         /// What is wrong.
         what: String,
+    },
+    /// A provider cannot be used now.
+    #[error("provider {host}: {what}")]
+    Provider {
+        /// Host and port.
+        host: String,
+        /// It refuses the account.
+        is_denied: bool,
+        /// At which step, and what it said.
+        what: String,
+    },
+    /// The folder for articles cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
     },
     /// The name or category holds what no path of ours may hold.
     #[error("{what} {text:?} cannot be part of a path")]
@@ -49,6 +69,31 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Settings { .. } | Self::Name { .. } => ErrorKind::Invalid,
             Self::Taken { .. } => ErrorKind::Conflict,
+            Self::Folder { .. } => ErrorKind::Internal,
+            Self::Provider { is_denied, .. } => {
+                if *is_denied {
+                    ErrorKind::Denied
+                } else {
+                    ErrorKind::Unavailable
+                }
+            }
+        }
+    }
+
+    /// What to do about it; empty where the message says all.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Provider {
+                is_denied: true, ..
+            } => "check the provider's username and password",
+            Self::Provider { .. } => {
+                "check the provider's host, port and tls, and whether it is up"
+            }
+            Self::Folder { .. } => {
+                "let the user that runs perennial own it, on a disk that is writable"
+            }
+            Self::Failed(_) | Self::Settings { .. } | Self::Name { .. } | Self::Taken { .. } => "",
         }
     }
 }

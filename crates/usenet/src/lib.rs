@@ -17,8 +17,10 @@
 
 mod article;
 mod articles;
+mod check;
 mod connection;
 mod core;
+mod disk;
 mod error;
 mod event;
 mod file;
@@ -36,6 +38,7 @@ mod task;
 
 mod usenet;
 
+pub use check::{Checked, check};
 pub use error::{Code, Error, Failure, ReadError};
 pub use event::Event;
 pub use file::{Episode, File, FileInfo, Role, Selector};

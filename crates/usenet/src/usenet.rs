@@ -13,6 +13,7 @@ use tokio::sync::broadcast;
 
 use crate::articles::Articles;
 use crate::core::{self, Core, Mounts};
+use crate::disk::Disk;
 use crate::pool::{PROVIDERS_MAX, Pool};
 use crate::record::{self, Record};
 use crate::{Error, Event, Mount, MountId, ProviderStatus, Settings, State, Status, import, task};
@@ -65,7 +66,8 @@ impl Usenet {
         }
         let stored = store.imports().await?;
         let pool = Pool::start(&settings.providers);
-        let articles = Articles::new(pool, settings.cache_memory_bytes);
+        let disk = open_disk(&settings)?;
+        let articles = Articles::new(pool, settings.cache_memory_bytes, disk);
         let core = Arc::new(Core::new(settings, store, articles));
         for import in stored {
             let content = ContentId(unhex(&import.content));
@@ -333,6 +335,17 @@ impl Usenet {
         drop(mounts);
         core.articles.pool.close();
     }
+}
+
+fn open_disk(settings: &Settings) -> Result<Option<Disk>, Error> {
+    let (Some(folder), 1..) = (&settings.cache_dir, settings.cache_disk_bytes) else {
+        return Ok(None);
+    };
+    let disk = Disk::open(folder, settings.cache_disk_bytes);
+    disk.map(Some).map_err(|source| Error::Folder {
+        path: folder.clone(),
+        source,
+    })
 }
 
 fn enter(core: &Arc<Core>, content: ContentId, record: Record) -> Arc<Mount> {

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior};
 
-pub(crate) use open::{Wire, open, quit};
+pub(crate) use open::{Wire, date, open, quit};
 
 use self::intake::Intake;
 use crate::ProviderSettings;
@@ -42,6 +42,8 @@ pub(crate) struct Line<'a> {
 pub(crate) struct Lost {
     /// `None` if it was not needed any more.
     pub(crate) why: Option<Refusal>,
+    /// It was silent for too long.
+    pub(crate) is_stall: bool,
     /// What had no answer, in order.
     pub(crate) jobs: Vec<Job>,
 }
@@ -84,6 +86,7 @@ pub(crate) async fn run(
         received: 0,
     };
     let why = connection.serve(&mut wire, &mut jobs).await;
+    let is_stall = !connection.flights.is_empty() && connection.heard.elapsed() > STALL;
     jobs.close();
     let flights = connection.flights.into_iter();
     let mut left: Vec<Job> = flights.filter_map(|flight| flight.job).collect();
@@ -93,7 +96,11 @@ pub(crate) async fn run(
     if why.is_none() {
         quit(wire).await;
     }
-    Lost { why, jobs: left }
+    Lost {
+        why,
+        is_stall,
+        jobs: left,
+    }
 }
 
 impl Connection<'_> {

@@ -45,6 +45,11 @@ pub(crate) async fn open(settings: &ProviderSettings) -> Result<Wire, Refusal> {
     Ok(wire)
 }
 
+/// Asks for the server's time: the cheapest round trip there is.
+pub(crate) async fn date(wire: &mut Wire) -> Result<(), Refusal> {
+    accept(&ask(wire, &Command::Date).await?)
+}
+
 /// Says goodbye.
 pub(crate) async fn quit(mut wire: Wire) {
     let mut line = Vec::new();

@@ -1,5 +1,6 @@
 //! One provider: its queue, its connections, what is known of its limits and of its health.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -35,6 +36,16 @@ pub(crate) enum Refusal {
     Unavailable(String),
     /// The connection broke, stalled, or what came over it was no NNTP.
     Broken(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit(Some(limit)) => write!(f, "too many connections, {limit} are allowed"),
+            Self::Limit(None) => f.write_str("too many connections"),
+            Self::Denied(what) | Self::Unavailable(what) | Self::Broken(what) => f.write_str(what),
+        }
+    }
 }
 
 #[derive(Debug)]

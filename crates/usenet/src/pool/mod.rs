@@ -266,9 +266,10 @@ impl Pool {
         }
         let mut routed = Vec::new();
         for (index, mut job) in lost.jobs.into_iter().enumerate() {
-            // Only the first was being answered: the others only stood behind it.
+            // Only the first was being answered: the others only stood behind it. Another provider, if
+            // there is one, is asked sooner for what took long to break.
             if index == 0 && lost.why.is_some() {
-                job.breaks += 1;
+                job.breaks += if lost.is_stall { BREAKS_MAX } else { 1 };
             }
             if let Some(Refusal::Broken(why) | Refusal::Unavailable(why)) = &lost.why {
                 job.miss = Miss::Unavailable(why.clone());

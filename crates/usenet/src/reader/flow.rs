@@ -86,7 +86,8 @@ impl Flow {
         Ok(Self {
             plan: Plan::new(files, file.index, range.clone()),
             index: file.index,
-            window: engine.read_ahead_bytes.unwrap_or(WINDOW_BYTES_MIN),
+            window: (engine.read_ahead_bytes)
+                .unwrap_or_else(|| WINDOW_BYTES_MIN.min(engine.articles.share())),
             engine,
             mount,
             mapped,
@@ -359,6 +360,7 @@ impl Flow {
         let width = self.engine.articles.pool.width() as u64 + 4;
         let useful = width.saturating_mul(article.unwrap_or(1 << 20));
         let max = useful.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+        let max = max.min(self.engine.articles.share());
         self.window = (self.window * 2).min(max);
     }
 

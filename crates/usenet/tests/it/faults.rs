@@ -283,6 +283,15 @@ async fn an_account_that_is_refused_is_named() {
         "{failure}"
     );
     assert_eq!(usenet.providers()[0].circuit, Circuit::Denied);
+    let error = usenet::check(&account("wrong").providers[0])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), base::ErrorKind::Denied);
+    assert!(
+        error.to_string().contains("481") && !error.to_string().contains("wrong,"),
+        "{error}"
+    );
+    usenet::check(&account("right").providers[0]).await.unwrap();
     let usenet = engine_of(account("right")).await;
     crate::rig::mount(&usenet, &post).await;
 }
@@ -307,4 +316,26 @@ async fn the_limit_of_an_account_is_learned_and_kept_to() {
     assert!(proxy.traffic().peak <= 5);
     check_bytes(&file, &film, 20).await;
     assert_eq!(proxy.traffic().refused, refused, "it asks no more");
+}
+
+#[tokio::test]
+async fn a_connection_that_stalls_is_given_up() {
+    let (post, film) = plain(1_000_000);
+    let (a, b) = (serve(&[&post]).await, serve(&[&post]).await);
+    a.set_fault(post.ids(0)[10], Some(Fault::Stall));
+    let mut first = provider(a.address());
+    first.priority = -1;
+    let usenet = engine_of(settings(vec![first, provider(b.address())])).await;
+    let file = mount(&usenet, &post).await;
+    // It stalls each time that it is asked; then the other one is.
+    let reading = async {
+        let mut reader = file.read(0..file.size());
+        let mut got = Vec::new();
+        while let Some(bytes) = reader.next().await {
+            got.extend_from_slice(&bytes.unwrap());
+        }
+        got
+    };
+    let got = tokio::time::timeout(DEADLINE * 2, reading).await.unwrap();
+    assert_same(&got, &film, "through a stall");
 }

@@ -167,6 +167,39 @@ async fn what_was_accepted_before_a_restart_is_finished_after_it() {
     assert_eq!(kept[0].password.as_ref().unwrap().expose(), "secret");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_memory_has_no_room_for_comes_from_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(3_000_000, 6);
+    let post = Post::new("a", &[("Film.mkv", &film)], 50_000);
+    let server = serve(&[&post]).await;
+    for disk_bytes in [0, 100 << 20] {
+        let settings = Settings {
+            cache_memory_bytes: 400_000,
+            cache_disk_bytes: disk_bytes,
+            cache_dir: Some(folder.path().to_owned()),
+            ..settings(vec![provider(server.address())])
+        };
+        let usenet = crate::rig::engine_of(settings).await;
+        let file = crate::rig::mount(&usenet, &post).await;
+        check_bytes(&file, &film, 0).await;
+        settled(file.mount(), State::Completed).await;
+        if disk_bytes > 0 {
+            // The writer is given its time: most articles are there in the end.
+            let is_there =
+                async || (std::fs::read_dir(folder.path()).unwrap().count() > 40).then_some(());
+            testkit::wait_until(crate::rig::DEADLINE, "articles on disk", is_there)
+                .await
+                .unwrap();
+        }
+        server.reset_asked();
+        check_bytes(&file, &film, 5).await;
+        let again: u64 = server.asked().bodies.values().sum();
+        assert_eq!(again < 30, disk_bytes > 0, "{again} fetched again");
+        usenet.close().await;
+    }
+}
+
 /// The child of the next test: an engine in a process that will be killed.
 #[tokio::test]
 async fn child() {
@@ -198,7 +231,7 @@ async fn child() {
         use std::io::Write;
         writeln!(std::io::stdout(), "accepted {number}").unwrap();
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

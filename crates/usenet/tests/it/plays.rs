@@ -310,6 +310,7 @@ async fn volumes_of_other_lengths_are_mapped_when_they_are_touched() {
     let members: [(&str, &[u8]); 1] = [("Film.mkv", &film)];
     for lens in [
         &[200_000, 200_000, 150_000, 260_000, 90_000][..],
+        &[200_000, 200_000, 150_000, 250_000],
         &[100_000, 330_000, 330_001],
     ] {
         let volumes = rar5::uneven_volumes(&members, lens);
