@@ -25,7 +25,7 @@ pub(crate) struct Mapped {
     title: String,
     /// Volumes whose header is gone, and whose length says that it was like the others'.
     believed: Mutex<BTreeSet<u32>>,
-    /// One verification at a time.
+    /// One analysis at a time, so that a later one never knows less.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -82,7 +82,6 @@ impl Mapped {
         engine: &Engine,
         file: u32,
     ) -> Result<(), ReadError> {
-        let _turn = self.turn.lock().await;
         let front = At { file, segment: 0 };
         if self.post().size(file).is_some() && !self.is_provisional(file) {
             return Ok(());
@@ -177,6 +176,8 @@ impl Mapped {
 
     /// Analyses again, and replaces the layouts. What it would still like to see is given back.
     async fn remap(self: &Arc<Self>, is_eager: bool) -> Result<BTreeSet<At>, ReadError> {
+        // Nothing is fetched under it: a player must not wait for what nobody waits for.
+        let _turn = self.turn.lock().await;
         let this = self.clone();
         let work = move || {
             let mut keys = this.keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +215,6 @@ impl Mapped {
     pub(crate) async fn verify_all(self: &Arc<Self>, engine: &Engine) -> Result<(), ReadError> {
         let mut asked = BTreeSet::new();
         loop {
-            let turn = self.turn.lock().await;
             let wants = self.remap(true).await?;
             let batch: BTreeSet<At> = wants.difference(&asked).copied().take(BATCH).collect();
             if batch.is_empty() {
@@ -222,7 +222,6 @@ impl Mapped {
             }
             asked.extend(batch.iter().copied());
             self.fetch(engine, batch).await?;
-            drop(turn);
         }
     }
 }

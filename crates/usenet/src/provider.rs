@@ -43,6 +43,6 @@ pub enum Circuit {
     Closed,
     /// Not until it has rested.
     Open,
-    /// Not before its settings change: it refuses the account.
+    /// Not for some minutes: it refuses the account.
     Denied,
 }

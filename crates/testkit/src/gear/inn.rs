@@ -256,80 +256,25 @@ fn run(command: &mut Command, program: &'static str) -> Result<(), Error> {
 }
 
 fn configure(folder: &Path, root: &Path, feed: u16) -> Result<(), Error> {
-    let io = || Error::io("configuring INN");
-    for name in [
-        "etc",
-        "db",
-        "run",
-        "log",
-        "tmp",
-        "filter",
-        "spool/incoming/bad",
-        "spool/articles",
-        "spool/overview",
-    ] {
-        std::fs::create_dir_all(folder.join(name)).map_err(io())?;
+    for name in FOLDERS {
+        std::fs::create_dir_all(folder.join(name)).map_err(Error::io("configuring INN"))?;
     }
     let password = Command::new("openssl")
         .args(["passwd", "-1", PASSWORD])
         .output()
         .map_err(Error::io("starting openssl"))?;
     let password = String::from_utf8_lossy(&password.stdout).trim().to_owned();
-    let etc = folder.join("etc").display().to_string();
-    let readers = format!(
-        "auth all {{\n  hosts: \"127.0.0.0/8\"\n  auth: \"ckpasswd -f {etc}/users\"\n  default-domain: \"localhost\"\n}}\naccess all {{\n  users: \"*\"\n  newsgroups: \"*\"\n  access: RPA\n}}\n"
-    );
-    let active = format!(
-        "control 0000000000 0000000001 n\ncontrol.cancel 0000000000 0000000001 n\njunk 0000000000 0000000001 n\n{GROUP} 0000000000 0000000001 y\n"
-    );
-    let files = [
+    let users = format!("{USERNAME}:{password}\n");
+    for (name, text) in [
         ("etc/inn.conf", inn_conf(folder, root, feed)),
-        (
-            "etc/storage.conf",
-            "method timehash {\n  newsgroups: *\n  class: 0\n}\n".to_owned(),
-        ),
-        (
-            "etc/expire.ctl",
-            "/remember/:10\n*:A:never:never:never\n".to_owned(),
-        ),
-        ("etc/newsfeeds", "ME:!*/!local::\n".to_owned()),
-        (
-            "etc/incoming.conf",
-            "peer ME {\n  hostname: \"127.0.0.1\"\n}\n".to_owned(),
-        ),
-        ("etc/control.ctl", "all:*:*:drop\n".to_owned()),
-        ("etc/users", format!("{USERNAME}:{password}\n")),
-        ("etc/readers.conf", readers),
-        ("etc/moderators", String::new()),
-        ("etc/distrib.pats", String::new()),
-        ("etc/subscriptions", String::new()),
-        ("db/active", active),
-        ("db/newsgroups", format!("{GROUP}\ttests\n")),
-        ("db/active.times", String::new()),
-        ("db/history", String::new()),
-    ];
-    for (name, text) in files {
-        std::fs::write(folder.join(name), text).map_err(io())?;
+        ("etc/users", users),
+    ]
+    .into_iter()
+    .chain(files(folder))
+    {
+        std::fs::write(folder.join(name), text).map_err(Error::io("configuring INN"))?;
     }
-    let subject = [
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    ];
-    let mut certificate = Command::new("openssl");
-    certificate
-        .args([
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
-        ])
-        .args(subject)
-        .args([
-            "-keyout",
-            &format!("{etc}/key.pem"),
-            "-out",
-            &format!("{etc}/cert.pem"),
-        ]);
-    run(&mut certificate, "openssl")?;
+    certify(&folder.join("etc"))?;
     if is_root() {
         run(
             Command::new("chown").args(["-R", "news:news"]).arg(folder),
@@ -337,12 +282,85 @@ fn configure(folder: &Path, root: &Path, feed: u16) -> Result<(), Error> {
         )?;
     }
     let mut history = command(folder, root, "makedbz");
-    run(
-        history
-            .args(["-i", "-o", "-s", "100000"])
-            .current_dir(folder.join("db")),
-        "makedbz",
-    )
+    history.args(["-i", "-o", "-s", "100000"]);
+    run(history.current_dir(folder.join("db")), "makedbz")
+}
+
+const FOLDERS: [&str; 9] = [
+    "etc",
+    "db",
+    "run",
+    "log",
+    "tmp",
+    "filter",
+    "spool/incoming/bad",
+    "spool/articles",
+    "spool/overview",
+];
+
+/// Everything but its main file and its users.
+fn files(folder: &Path) -> Vec<(&'static str, String)> {
+    let readers = format!(
+        "auth all {{
+  hosts: \"127.0.0.0/8\"
+  auth: \"ckpasswd -f {}/etc/users\"
+  default-domain: \"localhost\"
+}}
+access all {{
+  users: \"*\"
+  newsgroups: \"*\"
+  access: RPA
+}}
+",
+        folder.display()
+    );
+    let numbers = "0000000000 0000000001";
+    let active = format!(
+        "control {numbers} n\ncontrol.cancel {numbers} n\njunk {numbers} n\n{GROUP} {numbers} y\n"
+    );
+    let text = str::to_owned;
+    vec![
+        (
+            "etc/storage.conf",
+            text("method timehash {\n  newsgroups: *\n  class: 0\n}\n"),
+        ),
+        (
+            "etc/expire.ctl",
+            text("/remember/:10\n*:A:never:never:never\n"),
+        ),
+        ("etc/newsfeeds", text("ME:!*/!local::\n")),
+        (
+            "etc/incoming.conf",
+            text("peer ME {\n  hostname: \"127.0.0.1\"\n}\n"),
+        ),
+        ("etc/control.ctl", text("all:*:*:drop\n")),
+        ("etc/readers.conf", readers),
+        ("etc/moderators", text("")),
+        ("etc/distrib.pats", text("")),
+        ("etc/subscriptions", text("")),
+        ("db/active", active),
+        ("db/newsgroups", format!("{GROUP}\ttests\n")),
+        ("db/active.times", text("")),
+        ("db/history", text("")),
+    ]
+}
+
+/// A key and a certificate for localhost.
+fn certify(etc: &Path) -> Result<(), Error> {
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+        ])
+        .args(["-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        // Clients refuse a server that shows an authority's certificate as its own.
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(etc.join("key.pem"))
+        .arg("-out")
+        .arg(etc.join("cert.pem"));
+    run(&mut openssl, "openssl")
 }
 
 /// What INN has to be told to keep to its folder and to take articles of binaries.

@@ -15,6 +15,8 @@ use crate::{Circuit, ProviderSettings, ProviderStatus};
 const FAILURES_MAX: u32 = 3;
 const REST_MIN: Duration = Duration::from_secs(1);
 const REST_MAX: Duration = Duration::from_secs(60);
+/// An account that was refused is tried again after this long: refusals pass, too.
+const DENIED: Duration = Duration::from_secs(600);
 /// After this long without a refusal a learned limit is tried one higher.
 const LIMIT_AGE: Duration = Duration::from_secs(600);
 /// Answers outstanding on a connection for what a player waits for.
@@ -65,7 +67,7 @@ pub(super) struct Account {
     limited_at: Option<Instant>,
     failures_in_row: u32,
     rest_until: Option<Instant>,
-    is_denied: bool,
+    denied_until: Option<Instant>,
     round_trip_s: Option<f64>,
     transfer_s: f64,
     last_error: Option<String>,
@@ -87,7 +89,7 @@ impl Account {
             limited_at: None,
             failures_in_row: 0,
             rest_until: None,
-            is_denied: false,
+            denied_until: None,
             round_trip_s: None,
             transfer_s: 0.0,
             last_error: None,
@@ -106,16 +108,17 @@ impl Account {
         (self.settings.backup, self.settings.priority, load)
     }
 
-    pub(super) fn is_main(&self) -> bool {
-        !self.settings.backup && !self.is_denied
+    pub(super) fn is_main(&self, now: Instant) -> bool {
+        !self.settings.backup && !self.is_denied(now)
     }
 
-    pub(super) fn is_denied(&self) -> bool {
-        self.is_denied
+    /// Whether it refuses the account: as if there were no such provider.
+    pub(super) fn is_denied(&self, now: Instant) -> bool {
+        self.denied_until.is_some_and(|until| now < until)
     }
 
     pub(super) fn is_resting(&self, now: Instant) -> bool {
-        self.is_denied || self.rest_until.is_some_and(|until| now < until)
+        self.is_denied(now) || self.rest_until.is_some_and(|until| now < until)
     }
 
     pub(super) fn trouble(&self) -> String {
@@ -231,7 +234,7 @@ impl Account {
             tx,
             in_flight: 0,
         });
-        self.rest_until = None;
+        (self.rest_until, self.denied_until) = (None, None);
         // Several are opened at once: one that was refused may have learned too low a limit.
         self.limit = self.limit.max(self.slots.len());
     }
@@ -251,7 +254,7 @@ impl Account {
                 tracing::info!(host = %self.settings.host, limit = self.limit, "connection limit learned");
             }
             Refusal::Denied(what) => {
-                self.is_denied = true;
+                self.denied_until = Some(now + DENIED);
                 self.last_error = Some(what.clone());
                 tracing::error!(host = %self.settings.host, error = %what, "provider refuses the account");
             }
@@ -349,7 +352,7 @@ impl Account {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         ProviderStatus {
             host: format!("{}:{}", self.settings.host, self.settings.port),
-            circuit: match (self.is_denied, self.is_resting(now)) {
+            circuit: match (self.is_denied(now), self.is_resting(now)) {
                 (true, _) => Circuit::Denied,
                 (false, true) => Circuit::Open,
                 (false, false) => Circuit::Closed,

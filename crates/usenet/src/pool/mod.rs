@@ -155,8 +155,8 @@ impl Pool {
 
     /// Articles that can be on their way at once: more need not be asked for.
     pub(crate) fn width(&self) -> usize {
-        let state = self.lock();
-        let mains = state.accounts.iter().filter(|account| account.is_main());
+        let (state, now) = (self.lock(), Instant::now());
+        let mains = state.accounts.iter().filter(|account| account.is_main(now));
         mains.map(Account::width).sum::<usize>().max(1)
     }
 
@@ -266,10 +266,10 @@ impl Pool {
         }
         let mut routed = Vec::new();
         for (index, mut job) in lost.jobs.into_iter().enumerate() {
-            // Only the first was being answered: the others only stood behind it. Another provider, if
-            // there is one, is asked sooner for what took long to break.
+            // Only the first was being answered: the others only stood behind it. What took long to break
+            // is given up sooner.
             if index == 0 && lost.why.is_some() {
-                job.breaks += if lost.is_stall { BREAKS_MAX } else { 1 };
+                job.breaks += if lost.is_stall { BREAKS_MAX / 2 } else { 1 };
             }
             if let Some(Refusal::Broken(why) | Refusal::Unavailable(why)) = &lost.why {
                 job.miss = Miss::Unavailable(why.clone());
@@ -340,7 +340,7 @@ impl State {
     /// Puts a job before the provider whose turn it is, or ends it if there is none.
     fn route(&mut self, job: Job) -> Option<usize> {
         let now = Instant::now();
-        let left = |at: &usize| job.tried & (1 << at) == 0 && !self.accounts[*at].is_denied();
+        let left = |at: &usize| job.tried & (1 << at) == 0 && !self.accounts[*at].is_denied(now);
         let candidates: Vec<usize> = (0..self.accounts.len()).filter(left).collect();
         let awake = candidates
             .iter()
@@ -361,7 +361,10 @@ impl State {
     }
 
     fn no_provider(&self) -> String {
-        let denied = self.accounts.iter().find(|account| account.is_denied());
+        let denied = self
+            .accounts
+            .iter()
+            .find(|account| account.is_denied(Instant::now()));
         denied.map_or_else(|| "no provider is configured".to_owned(), Account::trouble)
     }
 

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Redacted;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use store::{Location, Store};
 use tempfile::TempDir;
 use testkit::gear::{Inn, inn};
@@ -299,6 +301,39 @@ async fn every_kind_of_post_plays() {
         check(&found[0], &film, case.what).await;
     }
     usenet.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_film_comes_over_tls() {
+    let Some(inn) = server().await else { return };
+    let film = film(2_000_000);
+    let post = Post::new("tls", &[("Film.mkv", &film)], PART);
+    inn.post(&post).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    let pem = inn.certificate().unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+        .unwrap();
+    let config = |roots| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+    };
+    let over_tls = |config| ProviderSettings {
+        host: "localhost".to_owned(),
+        port: inn.tls_address().port(),
+        tls: Some(config),
+        ..account(&inn)
+    };
+    let usenet = engine(over_tls(config(roots))).await;
+    let found = play(&usenet, &post, None).await.unwrap();
+    check(&found[0], &film, "over tls").await;
+    usenet.close().await;
+    // A certificate that nobody vouches for is refused, and named.
+    let stranger = over_tls(config(rustls::RootCertStore::empty()));
+    let error = usenet::check(&stranger).await.unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
