@@ -44,6 +44,8 @@ pub(crate) struct Core {
 pub(crate) struct Mounts {
     pub(crate) by_id: BTreeMap<MountId, Arc<Mount>>,
     pub(crate) by_content: HashMap<ContentId, MountId>,
+    /// By category and name, which are unique together.
+    pub(crate) by_name: HashMap<(String, String), MountId>,
 }
 
 impl Core {

@@ -225,11 +225,8 @@ impl Usenet {
     /// The mount of this category and name.
     pub fn mount_named(&self, category: &str, name: &str) -> Option<Arc<Mount>> {
         let mounts = self.0.mounts.read().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |mount: &&Arc<Mount>| {
-            let status = mount.status();
-            status.category == category && status.name == name
-        };
-        mounts.by_id.values().find(is_it).cloned()
+        let key = (category.to_owned(), name.to_owned());
+        mounts.by_id.get(mounts.by_name.get(&key)?).cloned()
     }
 
     /// Forgets a mount; its readers end with [`crate::ReadError::Closed`]. `false` if there is none.
@@ -248,6 +245,7 @@ impl Usenet {
         let mut mounts = core.mounts.write().unwrap_or_else(PoisonError::into_inner);
         mounts.by_id.remove(&id);
         mounts.by_content.remove(&mount.content);
+        mounts.by_name.remove(&place(&mount));
         drop(mounts);
         core.events.send(id, "removed", mount.status().name.clone());
         Ok(true)
@@ -289,7 +287,15 @@ impl Usenet {
         }
         self.0.store.rename_import(id.0, &category, &name).await?;
         let text = format!("{category}/{name}");
+        let mut mounts = self
+            .0
+            .mounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        mounts.by_name.remove(&place(&mount));
         mount.update(|status| (status.category, status.name) = (category, name));
+        mounts.by_name.insert(place(&mount), id);
+        drop(mounts);
         self.0.events.send(id, "renamed", text);
         Ok(true)
     }
@@ -353,7 +359,14 @@ fn enter(core: &Arc<Core>, content: ContentId, record: Record) -> Arc<Mount> {
     let mut mounts = core.mounts.write().unwrap_or_else(PoisonError::into_inner);
     mounts.by_id.insert(mount.id, mount.clone());
     mounts.by_content.insert(content, mount.id);
+    mounts.by_name.insert(place(&mount), mount.id);
     mount
+}
+
+/// Where a mount is shown.
+fn place(mount: &Mount) -> (String, String) {
+    let status = mount.status();
+    (status.category.clone(), status.name.clone())
 }
 
 /// Deletes what is too old, and drops the maps that nobody reads.
@@ -364,7 +377,7 @@ async fn look_after(usenet: &Usenet) {
     for mount in usenet.mounts() {
         let unused_ms = now - mount.used_ms.load(Ordering::Relaxed);
         let is_kept = mount.is_kept.load(Ordering::Relaxed);
-        if !is_kept && ttl_ms.is_some_and(|ttl_ms| unused_ms > ttl_ms) {
+        if !is_kept && ttl_ms.is_some_and(|ttl_ms| unused_ms >= ttl_ms) {
             if let Err(error) = usenet.delete(mount.id).await {
                 tracing::warn!(mount = %mount.id, %error, "an aged mount could not be deleted");
             }

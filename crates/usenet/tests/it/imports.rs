@@ -200,6 +200,37 @@ async fn what_memory_has_no_room_for_comes_from_the_disk() {
     }
 }
 
+#[tokio::test]
+async fn aged_mounts_are_deleted_but_for_those_that_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = film(100_000, 6);
+    let posts = ["a", "b"].map(|seed| Post::new(seed, &[("Film.mkv", &film)], 50_000));
+    let server = serve(&[&posts[0], &posts[1]]).await;
+    let (usenet, store) = open(dir.path(), &server).await;
+    for post in &posts {
+        let mount = submit(&usenet, post, "Film").await.mount;
+        settled(&mount, State::Completed).await;
+    }
+    let kept = usenet.mounts()[1].id();
+    assert!(usenet.keep(kept, true).await.unwrap());
+    usenet.close().await;
+    let settings = Settings {
+        mount_ttl: Some(std::time::Duration::ZERO),
+        ..settings(vec![provider(server.address())])
+    };
+    let usenet = Usenet::start(settings, store.clone()).await.unwrap();
+    let is_one = async || (usenet.mounts().len() == 1).then_some(());
+    testkit::wait_until(crate::rig::DEADLINE, "an aged mount's end", is_one)
+        .await
+        .unwrap();
+    assert_eq!(usenet.mounts()[0].id(), kept);
+    assert!(usenet.mounts()[0].status().is_kept);
+    let is_gone = async || (store.imports().await.unwrap().len() == 1).then_some(());
+    testkit::wait_until(crate::rig::DEADLINE, "its row's end", is_gone)
+        .await
+        .unwrap();
+}
+
 /// The child of the next test: an engine in a process that will be killed.
 #[tokio::test]
 async fn child() {
