@@ -119,8 +119,8 @@ impl Mapped {
     fn neighbours(&self, file: u32) -> Vec<Option<u64>> {
         let post = self.post();
         let files = self.files();
-        let with_it = |found: &&Found| posted(found).any(|(other, _)| other == file);
-        let together = files.found.iter().filter(with_it).flat_map(posted);
+        let with_it = |found: &&Found| found.posted().iter().any(|(other, _)| *other == file);
+        let together = files.found.iter().filter(with_it).flat_map(Found::posted);
         let others = together.filter(|&(other, _)| other != file);
         others
             .map(|(other, _)| post.size(other))
@@ -130,7 +130,7 @@ impl Mapped {
 
     fn is_provisional(&self, file: u32) -> bool {
         let files = self.files();
-        let mut pieces = files.found.iter().flat_map(posted);
+        let mut pieces = files.found.iter().flat_map(Found::posted);
         pieces.any(|(other, certainty)| other == file && certainty == Certainty::Provisional)
     }
 
@@ -222,26 +222,6 @@ impl Mapped {
             }
             asked.extend(batch.iter().copied());
             self.fetch(engine, batch).await?;
-        }
-    }
-}
-
-/// The posted files below a file of the mount, and how certain the places in them are.
-fn posted(found: &Found) -> impl Iterator<Item = (u32, Certainty)> {
-    let mut all = Vec::new();
-    if let Ok(layout) = &found.map {
-        collect(layout, Certainty::Exact, &mut all);
-    }
-    all.into_iter()
-}
-
-fn collect(layout: &nzb::layout::Layout, above: Certainty, all: &mut Vec<(u32, Certainty)>) {
-    for piece in layout.pieces() {
-        let certainty = piece.certainty.min(above);
-        match &piece.source {
-            nzb::layout::Source::Posted(file) => all.push((*file, certainty)),
-            // A sealed piece is as certain as its least certain part: the parts tell for themselves.
-            nzb::layout::Source::Sealed(sealed) => collect(sealed.stored(), above, all),
         }
     }
 }

@@ -25,7 +25,7 @@ pub const PASSWORD: &str = "secret";
 const GROUP: &str = "alt.binaries.test";
 /// Where `scripts/install.sh` unpacks it, below the target folder.
 const UNPACKED: &str = "tools/inn2";
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 /// Connections that post at once.
 const POSTERS: usize = 4;
 

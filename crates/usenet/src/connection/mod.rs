@@ -86,6 +86,9 @@ pub(crate) async fn run(
         received: 0,
     };
     let why = connection.serve(&mut wire, &mut jobs).await;
+    // Servers close what idles: that is no failure.
+    let is_idle = connection.flights.is_empty();
+    let why = why.filter(|why| !is_idle || matches!(why, Refusal::Limit(_)));
     let is_stall = !connection.flights.is_empty() && connection.heard.elapsed() > STALL;
     jobs.close();
     let flights = connection.flights.into_iter();

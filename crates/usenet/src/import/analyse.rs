@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
-use nzb::archive::{self, Bytes, Family, HASHED_BYTES, Keys, Kind, VolumeName, hash_of_front};
-use nzb::layout::{Layout, Unmappable};
+use nzb::archive::{
+    self, Bytes, Certainty, Family, HASHED_BYTES, Keys, Kind, VolumeName, hash_of_front,
+};
+use nzb::layout::{Layout, Source, Unmappable};
 
 use super::names;
 use super::volumes::{Group, group};
@@ -304,8 +306,8 @@ impl Walk<'_> {
     /// Looks at a file's first bytes: they tell its kind, and whether the password was right.
     fn check(&mut self, entry: &Entry, mut found: Found) {
         if let Ok(layout) = found.map.clone() {
-            let is_sealed = (layout.pieces().iter())
-                .any(|piece| matches!(piece.source, nzb::layout::Source::Sealed(_)));
+            let is_sealed =
+                (layout.pieces().iter()).any(|piece| matches!(piece.source, Source::Sealed(_)));
             match self.front(entry) {
                 Front::Seen(kind) => {
                     found.kind = kind;
@@ -327,6 +329,15 @@ impl Walk<'_> {
 }
 
 impl Found {
+    /// The posted files that its bytes are in, and how certain the places in them are.
+    pub(crate) fn posted(&self) -> Vec<(u32, Certainty)> {
+        let mut all = Vec::new();
+        if let Ok(layout) = &self.map {
+            collect(layout, Certainty::Exact, &mut all);
+        }
+        all
+    }
+
     fn new(name: &str, map: Result<Layout, Failure>, size: u64) -> Self {
         Self {
             path: names::clean_path(name),
@@ -334,6 +345,16 @@ impl Found {
             role: Role::Other,
             kind: None,
             map,
+        }
+    }
+}
+
+fn collect(layout: &Layout, above: Certainty, all: &mut Vec<(u32, Certainty)>) {
+    for piece in layout.pieces() {
+        match &piece.source {
+            Source::Posted(file) => all.push((*file, piece.certainty.min(above))),
+            // A sealed piece is as certain as its least certain part: the parts tell for themselves.
+            Source::Sealed(sealed) => collect(sealed.stored(), above, all),
         }
     }
 }

@@ -82,7 +82,7 @@ pub(crate) async fn import(
     );
     let dead_fronts = job.take(fetched)?;
     let missing = missing? + samples.iter().filter(|at| job.post.is_dead(**at)).count();
-    sample::verdict(&job.post.document, missing, samples.len())?;
+    sample::verdict(missing, samples.len())?;
     tracing::debug!(missing, dead_fronts, samples = samples.len(), "probed");
     loop {
         let (analysis, back) = job.explore(engine).await?;
@@ -173,7 +173,30 @@ impl Job {
         Ok(gone)
     }
 
-    fn done(self, analysis: Analysis) -> Result<Imported, Failure> {
+    /// Refuses a file of which the document itself lacks too much: nobody need be asked for that.
+    fn check_gaps(&self, found: &mut Found) {
+        let lacks = |file: &u32| self.post.document.files[*file as usize].missing() > 0;
+        for (file, _) in found.posted().into_iter().filter(|(file, _)| lacks(file)) {
+            let Some(size) = self.post.size(file) else {
+                continue;
+            };
+            let slices = self.post.slices(file, 0..size);
+            let gaps = slices.iter().filter(|slice| slice.segment.is_none());
+            let missing: u64 = gaps.map(|slice| slice.len).sum();
+            let article = slices.iter().map(|slice| slice.len).max().unwrap_or(0);
+            if !sample::is_rare(missing, size, article) {
+                let name = &self.post.document.files[file as usize].name;
+                let text = format!("{name}: the nzb lacks {missing} of its {size} bytes");
+                found.map = Err(Failure::new(Code::Incomplete, text));
+                return;
+            }
+        }
+    }
+
+    fn done(self, mut analysis: Analysis) -> Result<Imported, Failure> {
+        for found in &mut analysis.files {
+            self.check_gaps(found);
+        }
         let plays = |found: &Found| found.role == Role::Media && found.map.is_ok();
         if analysis.files.iter().any(plays) {
             return Ok(Imported {

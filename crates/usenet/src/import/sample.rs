@@ -41,25 +41,19 @@ pub(super) fn choose(document: &Document) -> BTreeSet<At> {
     (0..count).map(|at| data[at * last / steps]).collect()
 }
 
+/// Whether so much of a file may be missing: one article always, of many one in [`RARE`].
+pub(super) fn is_rare(missing_bytes: u64, bytes: u64, article_bytes: u64) -> bool {
+    missing_bytes <= article_bytes || missing_bytes <= bytes / RARE as u64
+}
+
 /// What the samples say: `missing` of `asked` are at no provider.
-pub(super) fn verdict(document: &Document, missing: usize, asked: usize) -> Result<(), Failure> {
-    let told: u64 = document
-        .files
-        .iter()
-        .map(|file| u64::from(file.missing()))
-        .sum();
-    let named: usize = document.files.iter().map(|file| file.segments.len()).sum();
+pub(super) fn verdict(missing: usize, asked: usize) -> Result<(), Failure> {
     if missing * 100 >= asked * DEAD_PERCENT && missing > 1 {
         let text = format!("{missing} of {asked} sampled articles are missing at every provider");
         return Err(Failure::new(Code::DeadPost, text));
     }
     if missing > 1 && missing * RARE > asked {
         let text = format!("{missing} of {asked} sampled articles are missing at every provider");
-        return Err(Failure::new(Code::Incomplete, text));
-    }
-    // What the document itself lacks nobody has to ask for.
-    if told > 1 && told.saturating_mul(RARE as u64) > named as u64 + told {
-        let text = format!("the nzb names {named} articles and lacks {told}");
         return Err(Failure::new(Code::Incomplete, text));
     }
     Ok(())
@@ -71,7 +65,7 @@ mod tests {
 
     #[track_caller]
     fn check(missing: usize, asked: usize, expected: Option<Code>) {
-        let got = verdict(&Document::default(), missing, asked);
+        let got = verdict(missing, asked);
         assert_eq!(
             got.err().map(|failure| failure.code),
             expected,

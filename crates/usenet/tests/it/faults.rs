@@ -192,6 +192,27 @@ async fn what_cannot_be_played_has_its_code() {
     let error = usenet.submit(bad).await.unwrap_err();
     assert!(matches!(error, usenet::Error::Failed(f) if f.code == Code::BadNzb));
 
+    let lacking = film(2_000_000, 4);
+    let lacking = Post::new("lacking", &[("Film.mkv", &lacking)], PART);
+    server.add(&lacking);
+    let every_fourth = |line: &&str| {
+        !["2", "6", "10", "14", "18", "22", "26", "30"]
+            .iter()
+            .any(|n| line.contains(&format!("number=\"{n}\"")))
+    };
+    let nzb: Vec<String> = lacking
+        .nzb()
+        .lines()
+        .filter(every_fourth)
+        .map(str::to_owned)
+        .collect();
+    let submission = usenet::Submission {
+        nzb: nzb.join("\n").into(),
+        ..usenet::Submission::default()
+    };
+    let mount = usenet.submit(submission).await.unwrap().mount;
+    assert_eq!(ready(&mount).await.unwrap_err().code, Code::Incomplete);
+
     let film = film(500_000, 3);
     let mut volumes = rar5::volumes(&[("Film.mkv", &film)], 100_000);
     volumes.remove(2);
