@@ -142,7 +142,7 @@ export class Demo {
     const { sources, current, state, generation, viewers, bytes_in, bytes_out } = this.state;
     redraw(this.url, this.watch.channel?.url, () => this.#drawUrl());
     this.watch.drawMinute();
-    const shown = sources.map(({ name, fault }) => [name, fault]);
+    const shown = sources.map(({ name, fault, health, why }) => [name, fault, health, why]);
     redraw(this.cards, [shown, current, this.seen], () => sources.map((source, index) => this.#card(source, index)));
     for (const [index, source] of sources.entries()) setText($(`requests-${index}`), plural(source.requests ?? 0, "request"));
     redraw(this.pipes, [shown, current], () => this.#drawPipes());
@@ -159,14 +159,14 @@ export class Demo {
     return [origin, el("wbr"), pathname + search];
   }
 
-  #card({ name, url, fault }, index) {
+  #card({ name, url, fault, health, why }, index) {
     const onAir = index === this.state.current;
     const mood = fault ? "broken" : onAir ? "on-air" : "ready";
     const [label, meaning] = FAULTS[fault] ?? [fault, fault];
     const badge = fault ? `Broken: ${String(label).toLowerCase()}` : onAir ? "On air" : "Ready";
     return el("article", { class: `card s${index % 4} ${mood}`, "aria-label": `Source ${name}`, title: url },
       el("header", {}, el("span", { class: "light", "aria-hidden": "true" }), el("h3", {}, `Source ${name}`)),
-      el("p", { class: "badge" }, badge, onAir && fault ? " · on air" : ""),
+      el("p", { class: "badge" }, badge, onAir && fault ? " · on air" : "", why ? ` · ${health}: ${why}` : ""),
       el("p", { class: "requests" }, fault ? `${meaning} · ` : "", el("span", { id: `requests-${index}` })),
       el("button", { type: "button", class: "button", "data-key": `switch-${index}`, disabled: onAir, onclick: () => this.#send("demo/switch", { source: index }) }, onAir ? "In use" : `Switch to ${name}`),
       fault ? this.#mend(name, index) : this.#breakers(name, index),

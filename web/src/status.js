@@ -142,11 +142,11 @@ export class Status {
 
   #sources(id, sources, inUse) {
     const head = el("thead", {}, el("tr", {}, ["Source", "Health", ""].map((text) => el("th", { scope: "col" }, text || el("span", { class: "offscreen" }, "Action")))));
-    const body = sources.map(({ index, name, health, last_error }) => {
+    const body = sources.map(({ index, name, health, why, retry_at_ms, last_error }) => {
       const used = index === inUse?.index;
       const action = used ? el("span", { class: "pill good" }, "in use")
         : el("button", { type: "button", class: "button quiet", "data-key": `${id}-${index}`, "aria-label": `Switch ${id} to ${name ?? index}`, onclick: () => this.#switch(id, index) }, "Switch");
-      return el("tr", {}, el("th", { scope: "row" }, name ?? `#${index}`), el("td", {}, words(health ?? "unknown"), last_error ? el("small", {}, last_error) : null), el("td", {}, action));
+      return el("tr", {}, el("th", { scope: "row" }, name ?? `#${index}`), el("td", {}, words(health ?? "unknown"), why ? `: ${why}` : "", retry_at_ms ? `, tried again at ${clock(retry_at_ms)}` : "", last_error ? el("small", {}, last_error) : null), el("td", {}, action));
     });
     return el("table", {}, head, el("tbody", {}, body));
   }

@@ -25,6 +25,7 @@ mod supervise;
 #[cfg(test)]
 mod tests;
 mod track;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use event::{
 pub use health::{Health, State};
 pub use ladder::VariantFilter;
 pub use slate::{BadSlate, Slate};
+pub use watch::{Breaker, Failover, SourceReport, Step};
 
 use crate::timeline::{Timeline, Window};
 use chance::Chance;

@@ -21,6 +21,7 @@ use crate::registry::Shared;
 use crate::sealed::Sealed;
 use crate::spec::{ChannelSpec, SourceSpec};
 use crate::status::Status;
+use crate::stopwatch::Stopwatch;
 use crate::view::{Rendered, Shape, View};
 use crate::viewers::Viewers;
 
@@ -87,6 +88,8 @@ pub(crate) struct Counters {
     pub(crate) ts_joined: AtomicU64,
     pub(crate) ts_moved: AtomicU64,
     pub(crate) ts_closed: AtomicU64,
+    pub(crate) failovers: AtomicU64,
+    pub(crate) slate: Stopwatch,
 }
 
 /// The configured sources, then the last two URLs that were switched to by hand.
@@ -189,6 +192,16 @@ impl Channel {
     /// Listeners that were closed because they were too slow time and again.
     pub fn ts_closed(&self) -> u64 {
         self.counters.ts_closed.load(Ordering::Relaxed)
+    }
+
+    /// Changes of the source on air that nobody asked for.
+    pub fn failovers(&self) -> u64 {
+        self.counters.failovers.load(Ordering::Relaxed)
+    }
+
+    /// For how long players got the slate, in all.
+    pub fn slate(&self) -> Duration {
+        self.counters.slate.read(self.shared.clock.now())
     }
 
     /// Counts bytes that a viewer is sent.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use base::Time;
 use bytes::Bytes;
 use hls::channel::{
-    Channel as Machine, Effect, Event, Notice, Order, Slate, SourceDef, SwitchTo, TrackId,
+    Channel as Machine, Effect, Event, Notice, Order, Slate, SourceDef, State, SwitchTo, TrackId,
 };
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -20,7 +20,7 @@ use crate::accounts::Slot;
 use crate::channel::{Channel, TRACK_IDLE};
 use crate::numbers;
 use crate::spec::SourceSpec;
-use crate::status::{ErrorNote, SourceStatus, Status, TrackStatus, note};
+use crate::status::{ErrorNote, Status, note};
 use crate::stream::{Outcome, Parts};
 use crate::upstream::{Upstream, Upstreams, identity};
 use crate::view::{Body, Rendered, TrackView, View};
@@ -60,6 +60,9 @@ pub(crate) struct Driver {
     extras: HashMap<usize, Arc<OnceCell<Bytes>>>,
     /// What effects brought at once, for the machine.
     answers: Vec<Event>,
+    /// The source that an administrator asked for, until it is on air.
+    by_hand: Option<usize>,
+    was_on_air: Option<usize>,
     /// Told to stop, whoever watches.
     ending: bool,
 }
@@ -160,6 +163,8 @@ impl Driver {
             errors: Vec::new(),
             extras: HashMap::new(),
             answers: Vec::new(),
+            by_hand: None,
+            was_on_air: None,
             ending: false,
         };
         let starting = driver.machine.state();
@@ -206,6 +211,7 @@ impl Driver {
                     self.sources[index] = source;
                     self.upstreams[index] = upstream;
                 }
+                self.by_hand = Some(index);
                 self.step(Event::Switch(SwitchTo { index, source: def }));
             }
             Command::Extra { index, answer } => self.extra(index, answer),
@@ -380,12 +386,36 @@ impl Driver {
         let (code, source, text) = match notice {
             Notice::State(state) => {
                 tracing::info!(state = state.as_str(), "channel state");
+                let slate = &self.channel.counters.slate;
+                slate.set(state == State::Slate, self.channel.shared.clock.now());
                 ("state", None, state.as_str().to_owned())
             }
             Notice::OnAir { source, generation } => {
+                let by_hand = self.by_hand.take() == Some(source);
+                if self
+                    .was_on_air
+                    .replace(source)
+                    .is_some_and(|was| was != source)
+                    && !by_hand
+                {
+                    self.channel
+                        .counters
+                        .failovers
+                        .fetch_add(1, Ordering::Relaxed);
+                }
                 let name = self.source_name(source);
                 tracing::info!(source, generation, name, "source on air");
                 ("on_air", Some(source), format!("{name} is on air"))
+            }
+            Notice::Health {
+                source,
+                health,
+                why,
+            } => {
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                let text = format!("{} is {}{why}", self.source_name(source), health.as_str());
+                tracing::info!(source, health = health.as_str(), "{text}");
+                ("source_health", Some(source), text)
             }
             Notice::Trouble(trouble) => {
                 tracing::warn!(
@@ -470,45 +500,7 @@ impl Driver {
     }
 
     fn status(&self) -> Status {
-        let sources = self
-            .machine
-            .health()
-            .enumerate()
-            .map(|(index, (def, health))| SourceStatus {
-                name: base::redact_url(&def.url),
-                health: health.as_str(),
-                last_error: self
-                    .errors
-                    .iter()
-                    .rev()
-                    .find(|note| note.source == index)
-                    .map(|note| note.detail.clone()),
-            });
-        let tracks = self.machine.track_ids().into_iter().filter_map(|track| {
-            let timeline = self.machine.timeline(&track)?;
-            Some(TrackStatus {
-                track: track.as_str().to_owned(),
-                first_msn: timeline
-                    .listed()
-                    .next()
-                    .map_or(timeline.next_msn(), |entry| entry.msn),
-                next_msn: timeline.next_msn(),
-                segments: timeline.listed().len(),
-                duration_ms: timeline.listed_duration().as_millis() as u64,
-                target_duration_s: timeline.target_duration_s(),
-                discontinuity_sequence: timeline.dsn(),
-                bytes: timeline.bytes(),
-                dropped_early: timeline.dropped_early(),
-            })
-        });
-        Status {
-            state: self.machine.state().as_str(),
-            on_air: self.machine.on_air(),
-            generation: self.machine.generation(),
-            sources: sources.collect(),
-            tracks: tracks.collect(),
-            errors: self.errors.clone(),
-        }
+        Status::of(&self.machine, &self.errors, &*self.channel.shared.clock)
     }
 
     fn source_name(&self, source: usize) -> String {
@@ -521,6 +513,8 @@ impl Driver {
     /// Leaves a snapshot without media: memory is given back, the errors stay readable.
     fn retire(&self) -> bool {
         self.channel.retire(self.ending, || {
+            let shared = &self.channel.shared;
+            self.channel.counters.slate.set(false, shared.clock.now());
             let status = Status {
                 state: "idle",
                 on_air: None,

@@ -119,6 +119,8 @@ struct DemoSource {
     url: String,
     fault: Option<String>,
     requests: u64,
+    health: &'static str,
+    why: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,16 +150,23 @@ async fn state(State(demo): State<Demo>) -> Json<DemoState> {
         .origins
         .iter()
         .zip(NAMES)
-        .map(|(origin, name)| DemoSource {
-            name,
-            url: origin.url().to_string(),
-            fault: origin.fault().map(word),
-            requests: origin.stats().requests,
+        .enumerate()
+        .map(|(index, (origin, name))| {
+            let known = view.status.sources.get(index);
+            DemoSource {
+                name,
+                url: origin.url().to_string(),
+                fault: origin.fault().map(word),
+                requests: origin.stats().requests,
+                health: known.map_or("unknown", |source| source.health),
+                why: known.and_then(|source| source.why.clone()),
+            }
         });
     Json(DemoState {
         channel: CHANNEL,
         sources: sources.collect(),
-        current: view.status.on_air,
+        // On the slate no source is on air, as far as people can see.
+        current: view.status.on_air.filter(|_| view.status.state != "slate"),
         faults: FAULTS,
         events: demo.lines().iter().cloned().collect(),
         state: view.status.state,
@@ -223,6 +232,18 @@ impl Demo {
             .expect("the demo's channel is never removed")
     }
 
+    /// Ports say nothing to people: the sources are A and B.
+    fn named(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (origin, name) in self.origins.iter().zip(NAMES) {
+            let url = origin.url();
+            text = text.replace(url.as_str(), &format!("source {name}"));
+            let host = url.as_str().trim_end_matches(url.path());
+            text = text.replace(&format!("{host}/"), &format!("source {name} "));
+        }
+        text
+    }
+
     fn lines(&self) -> std::sync::MutexGuard<'_, VecDeque<Line>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,7 +262,7 @@ async fn follow(demo: Demo) {
     let mut events = demo.live.events().subscribe();
     loop {
         match events.recv().await {
-            Ok(event) => demo.note(event.at_ms, event.text),
+            Ok(event) => demo.note(event.at_ms, demo.named(&event.text)),
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }

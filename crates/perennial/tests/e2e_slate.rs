@@ -36,6 +36,40 @@ fn check_bridged(what: &str, sources: usize, report: &Report) {
     );
 }
 
+/// While a channel with two dead sources shows its card, the API and the metrics say so, and why.
+async fn check_told(gateway: &Gateway) {
+    let info = gateway.channel("lists").await;
+    assert_eq!(info["failover"]["step"], "slate", "{info:#}");
+    assert!(info["failover"]["why"].is_string(), "{info:#}");
+    assert!(
+        info["slate_s"].as_f64() > Some(DOWN.as_secs_f64() - 5.0),
+        "{info:#}"
+    );
+    for source in info["sources"].as_array().expect("a list") {
+        assert!(
+            source["why"].is_string() && source["health"] != "healthy",
+            "{info:#}"
+        );
+        assert!(source["failures"].as_u64() > Some(0), "{info:#}");
+        let open = source["breaker"] == "open";
+        assert_eq!(source["retry_at_ms"].is_i64(), open, "{info:#}");
+    }
+    assert!(info["sources"][0]["last_good_at_ms"].is_i64(), "{info:#}");
+    let metrics = gateway.admin(Method::GET, "/metrics", "").await;
+    let metrics = String::from_utf8_lossy(&metrics.body);
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|value| value.trim().parse::<f64>().ok());
+        value.unwrap_or_else(|| panic!("{name} is missing: {metrics}"))
+    };
+    assert!(value("perennial_channel_slate_seconds_total{channel=\"lists\"}") > 50.0);
+    let labels = "{channel=\"lists\",source=\"0\",health=\"healthy\"}";
+    assert_eq!(
+        value(&format!("perennial_channel_source_health{labels}")),
+        0.0
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_minute_without_any_source_is_a_minute_of_the_card() {
     let origin = async |clip| {
@@ -49,7 +83,7 @@ async fn a_minute_without_any_source_is_a_minute_of_the_card() {
     let stream = StreamServer::start(Encoding::default())
         .await
         .expect("ffmpeg runs");
-    let mut demuxed = Live::start(Clip::A, Format::Fmp4)
+    let demuxed = Live::start(Clip::A, Format::Fmp4)
         .await
         .expect("ffmpeg and nginx run");
     let dead = format!("http://127.0.0.1:{}/x.ts", testkit::free_port().unwrap());
@@ -77,18 +111,21 @@ async fn a_minute_without_any_source_is_a_minute_of_the_card() {
     let dead = Fault::Dead;
     lists.iter().for_each(|origin| origin.set_fault(Some(dead)));
     stream.set_fault(Some(StreamFault::Status(503)));
-    demuxed.kill_ffmpeg();
+    demuxed.nginx().expect("it runs").pause().expect("kill");
     for id in ["lists", "stream", "demuxed"] {
         gateway.until(SOON, id, "the card", is("slate")).await;
     }
     // This is not waiting for anything: it is the fault that lasts so long.
     tokio::time::sleep(DOWN).await;
+    check_told(&gateway).await;
     lists[1].set_fault(None);
     stream.set_fault(None);
-    demuxed.restart_ffmpeg(Clip::B).await.expect("ffmpeg runs");
+    demuxed.nginx().expect("it runs").resume().expect("kill");
     for id in ["lists", "stream", "demuxed"] {
         gateway.until(LATE, id, "the picture", is("live")).await;
     }
+    let info = gateway.channel("lists").await;
+    assert!(info["failovers"].as_u64() > Some(0), "{info:#}");
     for ((sources, path), player) in tracks.into_iter().zip(players) {
         let have = player.report().segments.len();
         until_played(&player, have + 5).await;

@@ -28,8 +28,13 @@ pub(crate) struct ChannelInfo {
     tvg_id: String,
     /// `file`: read-only here; `api`.
     origin: &'static str,
-    /// `idle`, `starting`, `live`, `suspect`, `switching`, `down` or `ended`.
+    /// `idle`, `starting`, `live`, `suspect`, `switching`, `slate`, `down` or `ended`.
     state: &'static str,
+    failover: FailoverInfo,
+    /// Changes of the source on air that nobody asked for.
+    failovers: u64,
+    /// Seconds for which players got the slate, in all.
+    slate_s: f64,
     /// What players get.
     source: Option<SourceRef>,
     generation: u64,
@@ -42,6 +47,18 @@ pub(crate) struct ChannelInfo {
     bytes_out: u64,
     upstream_requests: u64,
     errors: Vec<ErrorInfo>,
+}
+
+/// What is done about a channel's trouble.
+#[derive(Debug, Serialize, ToSchema)]
+struct FailoverInfo {
+    /// How far down the ladder: `playing`, `retrying` the source on air, `preparing` another beside it,
+    /// `switching`, `slate`, `waiting` for any; empty while idle.
+    step: &'static str,
+    /// Index of the source that is made ready.
+    preparing: Option<usize>,
+    /// What began it.
+    why: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -78,6 +95,16 @@ struct SourceInfo {
     name: String,
     /// `unknown`, `healthy`, `suspect`, `failed` or `ended`.
     health: &'static str,
+    /// Why it is not healthy.
+    why: Option<String>,
+    /// When it last was, if it is not now: milliseconds since the Unix epoch, to the second.
+    last_good_at_ms: Option<i64>,
+    /// When it may be tried again, while it is left alone: the same.
+    retry_at_ms: Option<i64>,
+    /// Runs of it that came to nothing since it was last trusted.
+    failures: u32,
+    /// `closed`, `open` while it is left alone, `half_open` while it is tried again.
+    breaker: &'static str,
     last_error: Option<String>,
 }
 
@@ -344,6 +371,7 @@ fn info(app: &App, channel: &Channel) -> ChannelInfo {
         state,
         on_air,
         generation,
+        failover,
         sources,
         tracks,
         errors,
@@ -361,6 +389,13 @@ fn info(app: &App, channel: &Channel) -> ChannelInfo {
             "api"
         },
         state,
+        failover: FailoverInfo {
+            step: failover.step,
+            preparing: failover.preparing,
+            why: failover.why,
+        },
+        failovers: channel.failovers(),
+        slate_s: channel.slate().as_secs_f64(),
         source: on_air.and_then(|index| {
             Some(SourceRef {
                 index,
@@ -418,6 +453,11 @@ fn source_infos(spec: &ChannelSpec, known: Vec<live::SourceStatus>) -> Vec<Sourc
                 index,
                 name: base::redact_url(&source.url),
                 health: "unknown",
+                why: None,
+                last_good_at_ms: None,
+                retry_at_ms: None,
+                failures: 0,
+                breaker: "closed",
                 last_error: None,
             })
             .collect();
@@ -428,6 +468,11 @@ fn source_infos(spec: &ChannelSpec, known: Vec<live::SourceStatus>) -> Vec<Sourc
             index,
             name: source.name,
             health: source.health,
+            why: source.why,
+            last_good_at_ms: source.last_good_at_ms,
+            retry_at_ms: source.retry_at_ms,
+            failures: source.failures,
+            breaker: source.breaker,
             last_error: source.last_error,
         })
         .collect()

@@ -1,5 +1,6 @@
 //! `GET /metrics`: Prometheus text, made from what the channels count anyway.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
@@ -85,7 +86,7 @@ type Figure = (
     fn(&Live, &live::Channel) -> u64,
 );
 
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 14] = [
     (
         "channel_bytes_in",
         "Bytes taken from sources",
@@ -129,6 +130,18 @@ const FIGURES: [Figure; 12] = [
         |_, c| u64::from(c.view().status.state == "live"),
     ),
     (
+        "channel_failovers",
+        "Changes of the source on air that nobody asked for",
+        MetricType::Counter,
+        |_, c| c.failovers(),
+    ),
+    (
+        "channel_slate_seconds",
+        "Whole seconds for which players got the slate",
+        MetricType::Counter,
+        |_, c| c.slate().as_secs(),
+    ),
+    (
         "channel_ring_bytes",
         "Bytes of segments kept",
         MetricType::Gauge,
@@ -160,6 +173,33 @@ const FIGURES: [Figure; 12] = [
     ),
 ];
 
+/// What a source's health can be.
+const HEALTHS: [&str; 5] = ["unknown", "healthy", "suspect", "failed", "ended"];
+
+/// One series for each source and word, 1 where it is so, as Prometheus likes its states.
+fn encode_health(
+    encoder: &mut DescriptorEncoder<'_>,
+    channels: &[Arc<live::Channel>],
+) -> Result<(), std::fmt::Error> {
+    let help = "1 for the health that a source is in";
+    let mut family =
+        encoder.encode_descriptor("channel_source_health", help, None, MetricType::Gauge)?;
+    for channel in channels {
+        for (index, source) in channel.view().status.sources.iter().enumerate() {
+            for health in HEALTHS {
+                let labels = [
+                    ("channel", channel.id().to_string()),
+                    ("source", index.to_string()),
+                    ("health", health.to_owned()),
+                ];
+                let is_so = i64::from(source.health == health);
+                ConstGauge::new(is_so).encode(family.encode_family(&labels)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Collector for Channels {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let channels = self.live.channels();
@@ -175,6 +215,7 @@ impl Collector for Channels {
                 }
             }
         }
+        encode_health(&mut encoder, &channels)?;
         let help = "Responses by class of status";
         let mut responses =
             encoder.encode_descriptor("http_responses", help, None, MetricType::Counter)?;

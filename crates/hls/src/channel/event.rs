@@ -220,6 +220,15 @@ pub enum Notice {
         /// Its session.
         generation: u64,
     },
+    /// A source does better or worse.
+    Health {
+        /// Index of the source.
+        source: usize,
+        /// How it does now.
+        health: super::Health,
+        /// Why it is not healthy.
+        why: Option<String>,
+    },
     /// Something went wrong, and what is done about it.
     Trouble(Trouble),
 }

@@ -84,8 +84,14 @@ pub(super) struct Source {
     /// Not tried before.
     retry_at: Time,
     /// When its newest session began: of several sources, the one that waited longest is next.
-    tried_at: Time,
+    pub(super) tried_at: Time,
     healthy_since: Option<Time>,
+    /// When it was last healthy on air.
+    pub(super) last_good: Option<Time>,
+    /// What its last failure was.
+    pub(super) why: Option<String>,
+    /// The health that people were told of.
+    pub(super) told: Health,
 }
 
 /// The longest wait between two tries.
@@ -106,12 +112,25 @@ impl Source {
             retry_at: Time::ZERO,
             tried_at: Time::ZERO,
             healthy_since: None,
+            last_good: None,
+            why: None,
+            told: Health::Unknown,
         }
     }
 
     /// A session of it begins.
     pub(super) fn tried(&mut self, now: Time) {
         self.tried_at = now;
+    }
+
+    /// Sessions that came to nothing since it was last trusted.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When it may be tried again, while it may not.
+    pub(super) fn retry_at(&self, now: Time) -> Option<Time> {
+        Some(self.retry_at).filter(|at| *at > now)
     }
 
     pub(super) fn may_be_tried(&self, now: Time) -> bool {
@@ -152,6 +171,7 @@ impl Source {
             self.healthy_since = None;
             return;
         }
+        (self.last_good, self.why) = (Some(now), None);
         let since = *self.healthy_since.get_or_insert(now);
         if now - since >= TRUST_AFTER {
             self.failures = 0;

@@ -20,6 +20,7 @@ impl Channel {
         self.judge_current(now);
         self.begin_nexts(now);
         self.show_slate(now);
+        self.tell_health(now);
         let state = self.state_now(now);
         if state != self.state {
             self.state = state;
@@ -52,6 +53,7 @@ impl Channel {
 
     pub(super) fn fail(&mut self, now: Time, index: usize, code: &'static str, detail: String) {
         self.spend(now, index);
+        self.sources[index].why = Some(detail.clone());
         self.out.push(Effect::Notice(Notice::Trouble(Trouble {
             code,
             source: index,

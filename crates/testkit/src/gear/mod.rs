@@ -105,6 +105,11 @@ impl Live {
         self.nginx = None;
     }
 
+    /// The server, until it was killed.
+    pub const fn nginx(&self) -> Option<&Nginx> {
+        self.nginx.as_ref()
+    }
+
     /// What nginx was asked so far; nothing after it was killed.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::wait::{free_port, wait_until};
 #[derive(Debug)]
 pub struct Nginx {
     // Stopped before its folder goes.
-    _process: Process,
+    process: Process,
     port: u16,
     folder: TempDir,
 }
@@ -51,6 +51,22 @@ impl Nginx {
             }
         }
         Err(last.expect("each try that did not return has left its error"))
+    }
+
+    /// Stands still: connections are accepted, and nothing is answered.
+    ///
+    /// # Errors
+    /// [`Error::Io`] without the program `kill`.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.process.signal("STOP")
+    }
+
+    /// Goes on.
+    ///
+    /// # Errors
+    /// As [`Nginx::pause`].
+    pub fn resume(&self) -> Result<(), Error> {
+        self.process.signal("CONT")
     }
 
     async fn try_start(root: &Path) -> Result<Self, Error> {
@@ -91,7 +107,7 @@ impl Nginx {
         // Somebody else may answer on a port that nginx did not get.
         if listening.await? && process.exited().is_none() {
             Ok(Self {
-                _process: process,
+                process,
                 port,
                 folder,
             })

@@ -85,6 +85,15 @@ impl Process {
             .flatten()
     }
 
+    /// Sends a signal: `STOP`, `CONT`.
+    pub(super) fn signal(&self, name: &str) -> Result<(), Error> {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        sent.map(drop)
+            .map_err(Error::io(format!("sending {} a signal", self.program)))
+    }
+
     /// The error of a program that should not have ended.
     pub(super) fn failure(&self) -> Error {
         let log = std::fs::read(&self.log).unwrap_or_default();

@@ -21,6 +21,7 @@ struct Bench {
     orders: Vec<Order>,
     published: Vec<(u64, Bytes)>,
     troubles: Vec<&'static str>,
+    healths: Vec<(usize, Health)>,
 }
 
 impl Bench {
@@ -33,6 +34,7 @@ impl Bench {
             orders: Vec::new(),
             published: Vec::new(),
             troubles: Vec::new(),
+            healths: Vec::new(),
         };
         bench.step(Event::Demand(vec![TrackId::main()]));
         // The others are only asked for their target durations.
@@ -46,6 +48,9 @@ impl Bench {
                 Effect::Fetch(order) => self.orders.push(order),
                 Effect::Publish { msn, body, .. } => self.published.push((msn, body)),
                 Effect::Notice(Notice::Trouble(trouble)) => self.troubles.push(trouble.code),
+                Effect::Notice(Notice::Health { source, health, .. }) => {
+                    self.healths.push((source, health));
+                }
                 _ => {}
             }
         }
@@ -238,12 +243,70 @@ fn the_only_stream_is_asked_for_by_one_session_until_it_is_back() {
     bench.run(10 * S);
     let (id, ..) = bench.source();
     bench.tell(id, Fetched::Stream);
+    bench.run(2 * S);
+    assert_eq!(bench.source().0, id, "nobody else is asked while it begins");
     bench.plays(id, 900, 20);
     assert_eq!(
         (bench.published.len(), bench.channel.state()),
         (15, State::Live)
     );
     assert_eq!(discontinuities(&bench.playlist()), 1);
+}
+
+#[test]
+fn people_are_told_each_step_down_the_ladder_and_why() {
+    let mut bench = Bench::new(2);
+    let told = |bench: &Bench| {
+        let failover = bench.channel.failover(bench.now);
+        (failover.step, failover.preparing, failover.why)
+    };
+    assert_eq!(told(&bench), (Step::Switching, Some(0), None));
+    let (id, ..) = bench.source();
+    bench.tell(id, Fetched::Stream);
+    bench.plays(id, 0, 10);
+    assert_eq!(told(&bench), (Step::Playing, None, None));
+    let good = bench.now;
+    bench.breaks(id);
+    let why = Some("it cannot be loaded".to_owned());
+    assert_eq!(told(&bench), (Step::Preparing, Some(1), why.clone()));
+    let reports = bench.channel.reports(bench.now);
+    assert_eq!(
+        (reports[0].health, &reports[0].why),
+        (Health::Suspect, &why)
+    );
+    assert!(reports[0].last_good.is_some_and(|at| good - at < 2 * S));
+    assert_eq!(
+        (reports[0].breaker, reports[1].breaker),
+        (Breaker::Closed, Breaker::Closed)
+    );
+    // The other one comes to nothing: it is left alone for a while.
+    for _ in 0..4 {
+        let newest = bench
+            .orders
+            .iter()
+            .rfind(|order| order.source == 1)
+            .unwrap()
+            .id;
+        bench.breaks(newest);
+        bench.run(Duration::from_millis(900));
+    }
+    let report = &bench.channel.reports(bench.now)[1];
+    assert!(
+        report.health == Health::Failed && report.failures > 0,
+        "{report:?}"
+    );
+    let open = report.breaker == Breaker::Open && report.retry_at.is_some_and(|at| at > bench.now);
+    let tried = report.breaker == Breaker::HalfOpen && report.retry_at.is_none();
+    assert!(open || tried, "{report:?}");
+    assert!(report.why.is_some(), "{report:?}");
+    assert_eq!(
+        bench.healths[..3],
+        [
+            (0, Health::Healthy),
+            (0, Health::Suspect),
+            (1, Health::Failed)
+        ]
+    );
 }
 
 /// After `then` a stream that played well has been left for the next source.
