@@ -6,7 +6,7 @@
 //
 // URL is a page that exposes `window.perennial.stats()`, or a playlist: a path that ends in .m3u8 or
 // begins with /stream/ is played by player.html, which is served from another origin (so CORS is tested
-// too) with the hls.js of ../web/dist. Several URLs are played in tabs of their own at once.
+// too) with the published hls.js that ../web builds upon. Several URLs are played in tabs of their own at once.
 //
 //   --seconds N         measure for N seconds after every player has started   [12]
 //   --players N         N tabs of each URL at once                             [1]
@@ -49,8 +49,8 @@ const FLAGS = [
   "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 ];
 const LINES_MAX = 20;
-/** The page asks every gateway whether it is a demo; that most are not is no error. */
-const PROBE = /\/demo\/state$/;
+/** The page asks every gateway for parts that it may not have; that most do not have them is no error. */
+const PROBE = /\/(demo\/state|schedule|streams)$/;
 const START_POLL_MS = 50;
 
 const { values: options, positionals } = parseArgs({

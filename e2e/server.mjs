@@ -1,17 +1,16 @@
-// Serves the bare player and the hls.js of ../web/dist on a loopback port of its own.
+// Serves the bare player and hls.js as it is published on a loopback port of its own.
 
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
-const ASSETS = new URL("../web/dist/assets/", import.meta.url);
+const ENGINE = new URL("../web/node_modules/hls.js/dist/hls.mjs", import.meta.url);
 
 /** @returns {Promise<{origin: string, close: () => void}>} */
 export async function servePlayer() {
-  const engine = readdirSync(ASSETS).find((name) => /^hls-[\w-]+\.js$/.test(name));
-  if (!engine) throw new Error("no hls.js in web/dist: run npm ci && npm run build in web/");
+  if (!existsSync(ENGINE)) throw new Error("no hls.js in web/node_modules: run npm ci in web/");
   const files = {
     "/": ["text/html; charset=utf-8", readFileSync(new URL("player.html", import.meta.url))],
-    "/hls.js": ["text/javascript", readFileSync(new URL(engine, ASSETS))],
+    "/hls.js": ["text/javascript", readFileSync(ENGINE)],
   };
   const server = createServer((request, response) => {
     const file = files[request.url.split("?")[0]];

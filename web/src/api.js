@@ -3,11 +3,26 @@
 
 const KEY = "perennial.api-key";
 const TIMEOUT_MS = 15_000;
+const EVENT_CHARS_MAX = 256 * 1024;
+
+/** Below a reverse proxy's path, and for a page at /share/…, the root is where this script's folder lies. */
+const SCRIPT = import.meta.url;
+export const ROOT = new URL("../", SCRIPT.startsWith("http") ? SCRIPT : "http://localhost/src/api.js").href;
 
 export class ApiError extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, code = "") {
     super(detail);
     this.status = status;
+    this.code = code;
+  }
+
+  /** The gateway has no such thing, which of optional parts is an answer like any other. */
+  get absent() {
+    return this.status === 404 || this.status === 405;
+  }
+
+  get refused() {
+    return this.status === 401 || this.status === 403;
   }
 }
 
@@ -20,20 +35,20 @@ export function setApiKey(key) {
   else sessionStorage.removeItem(KEY);
 }
 
-/** Below a reverse proxy's path the page's own address is the base. */
 export function address(path) {
-  return new URL(path, document.baseURI).href;
+  return new URL(path, ROOT).href;
 }
 
 /** Fetches `path`; `withKey` adds the key, `json` makes it a POST. Throws ApiError; status 0 is "no answer". */
-export async function request(path, { withKey = false, json, signal } = {}) {
+export async function request(path, { withKey = false, json, method, accept, signal } = {}) {
   const headers = {};
+  if (accept) headers.Accept = accept;
   if (withKey && apiKey()) headers["X-Api-Key"] = apiKey();
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
     response = await fetch(address(path), {
-      method: json === undefined ? "GET" : "POST",
+      method: method ?? (json === undefined ? "GET" : "POST"),
       headers,
       body: json === undefined ? undefined : JSON.stringify(json),
       cache: "no-store",
@@ -44,22 +59,25 @@ export async function request(path, { withKey = false, json, signal } = {}) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, "the gateway does not answer");
   }
-  if (!response.ok) throw new ApiError(response.status, await problem(response));
+  if (!response.ok) throw await problem(response);
   return response;
+}
+
+export async function getJson(path, options) {
+  return (await request(path, options)).json();
 }
 
 /** The words of an `application/problem+json` body. */
 async function problem(response) {
   const fallback = `the gateway answered ${response.status}`;
   try {
-    const { detail, hint } = await response.json();
-    return [detail ?? fallback, hint].filter(Boolean).join(": ");
+    const { detail, hint, code } = await response.json();
+    const told = typeof detail === "string" ? detail : fallback;
+    return new ApiError(response.status, [told, hint].filter(Boolean).join(": "), code);
   } catch {
-    return fallback;
+    return new ApiError(response.status, fallback);
   }
 }
-
-const EVENT_CHARS_MAX = 256 * 1024;
 
 /** Server-sent events over fetch, since EventSource cannot send the key in a header. Ends when the stream does. */
 export async function events(path, signal, onevent) {

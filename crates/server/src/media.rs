@@ -132,7 +132,7 @@ pub(crate) fn endless(listener: Listener, stop: CancellationToken) -> Response {
     response
 }
 
-fn accepts_gzip(request: &HeaderMap) -> bool {
+pub(crate) fn accepts_gzip(request: &HeaderMap) -> bool {
     let value = request
         .get(ACCEPT_ENCODING)
         .and_then(|value| value.to_str().ok())

@@ -1,37 +1,60 @@
 //! The embedded page: built by `make web`, committed, served without a network.
 
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::HeaderMap;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use rust_embed::RustEmbed;
 
+use crate::media::accepts_gzip;
 use crate::router::nothing;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
 struct Files;
 
-/// Repeats the page's own policy, and keeps it out of other sites' frames.
-const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; \
-    media-src 'self' blob:; img-src 'self' data: http: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing from elsewhere but logos; no inline code; and no other site's frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; font-src 'self'; \
+    connect-src 'self'; media-src 'self' blob:; img-src 'self' data: http: https:; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+const NO_CACHE: &str = "no-cache";
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// `GET /`.
-pub(crate) async fn index() -> Response {
-    file("index.html", "no-cache").await
+pub(crate) async fn index(headers: HeaderMap) -> Response {
+    file("index.html", NO_CACHE, &headers).await
+}
+
+/// `GET /share/{token}` of a browser: an entry of the same bundle, which asks for the link's JSON itself.
+pub(crate) async fn share(headers: HeaderMap) -> Response {
+    if accepts_html(&headers) {
+        file("share/index.html", NO_CACHE, &headers).await
+    } else {
+        nothing().await
+    }
 }
 
 /// `GET /assets/{file}`: named by their content.
-pub(crate) async fn asset(Path(name): Path<String>) -> Response {
-    file(
-        &format!("assets/{name}"),
-        "public, max-age=31536000, immutable",
-    )
-    .await
+pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    file(&format!("assets/{name}"), IMMUTABLE, &headers).await
 }
 
-async fn file(name: &str, cache: &'static str) -> Response {
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+async fn file(name: &str, cache: &'static str, request: &HeaderMap) -> Response {
     let Some(found) = Files::get(name) else {
         return nothing().await;
     };
@@ -41,8 +64,30 @@ async fn file(name: &str, cache: &'static str) -> Response {
         (CONTENT_SECURITY_POLICY, POLICY),
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (VARY, "Accept-Encoding"),
     ];
+    // Fonts are packed already.
+    if !name.ends_with(".woff2") && accepts_gzip(request) {
+        let body = packed(name, &found.data, cache == IMMUTABLE);
+        return (headers, [(CONTENT_ENCODING, "gzip")], body).into_response();
+    }
     (headers, found.data).into_response()
+}
+
+/// Gzipped; what is named by its content once only. There are as many as there are embedded files.
+fn packed(name: &str, data: &[u8], keep: bool) -> Bytes {
+    static KEPT: Mutex<BTreeMap<String, Bytes>> = Mutex::new(BTreeMap::new());
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(body) = kept().get(name) {
+        return body.clone();
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let body = encoder.write_all(data).and_then(|()| encoder.finish());
+    let body = Bytes::from(body.expect("a vector takes all that is written"));
+    if keep {
+        kept().insert(name.to_owned(), body.clone());
+    }
+    body
 }
 
 fn mime(name: &str) -> &'static str {
@@ -53,5 +98,57 @@ fn mime(name: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         Some("woff2") => "font/woff2",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use http::StatusCode;
+    use http::header::{ACCEPT_ENCODING, HeaderValue};
+
+    use super::*;
+
+    fn asking(name: http::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    async fn body(response: Response) -> Vec<u8> {
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX);
+        body.await.unwrap().to_vec()
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_is_what_is_there() {
+        let names = Files::iter().filter(|name| name.starts_with("assets/"));
+        for name in names {
+            let name = name.trim_start_matches("assets/").to_owned();
+            let plain = body(asset(Path(name.clone()), HeaderMap::new()).await).await;
+            for _ in ["first", "kept"] {
+                let wants = asking(ACCEPT_ENCODING, "gzip, br");
+                let packed = asset(Path(name.clone()), wants).await;
+                let is_packed = packed.headers().contains_key(CONTENT_ENCODING);
+                assert_eq!(is_packed, !name.ends_with(".woff2"), "{name}");
+                let packed = body(packed).await;
+                let mut unpacked = Vec::new();
+                if is_packed {
+                    let mut reader = flate2::read::GzDecoder::new(&packed[..]);
+                    reader.read_to_end(&mut unpacked).unwrap();
+                } else {
+                    unpacked = packed;
+                }
+                assert!(unpacked == plain, "{name}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_share_is_a_page_for_browsers_only() {
+        let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+        assert_eq!(share(asking(ACCEPT, accept)).await.status(), StatusCode::OK);
+        for headers in [HeaderMap::new(), asking(ACCEPT, "application/json")] {
+            assert_eq!(share(headers).await.status(), StatusCode::NOT_FOUND);
+        }
     }
 }

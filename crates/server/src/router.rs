@@ -23,6 +23,7 @@ pub fn router(app: App) -> Router {
         .route("/channels.m3u", list)
         .route("/", get(page::index))
         .route("/assets/{file}", get(page::asset))
+        .route("/share/{token}", get(page::share))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))

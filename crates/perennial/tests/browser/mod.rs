@@ -27,6 +27,8 @@ pub(crate) struct Gateway {
     folder: TempDir,
 }
 
+/// The API key of [`Gateway::serve`].
+pub(crate) const KEY: &str = "browser-key-that-no-log-may-show";
 const LISTENING: Duration = Duration::from_secs(10);
 const LOG: &str = "perennial.log";
 
@@ -45,8 +47,27 @@ impl Gateway {
         Self::start(arguments).await
     }
 
-    async fn start(arguments: Vec<String>) -> Self {
+    /// `perennial serve` with channels of these names, each with these sources, and the API key [`KEY`].
+    pub(crate) async fn serve(channels: &[&str], sources: &[&Url]) -> Self {
+        let sources = sources
+            .iter()
+            .map(|url| format!("[[channel.source]]\nurl = \"{url}\"\n"));
+        let sources = sources.collect::<String>();
+        let channels = channels
+            .iter()
+            .map(|id| format!("[[channel]]\nid = \"{id}\"\n{sources}"));
         let folder = TempDir::new().unwrap();
+        let toml = format!("version = 1\n{}", channels.collect::<String>());
+        std::fs::write(folder.path().join("perennial.toml"), toml).unwrap();
+        std::fs::write(folder.path().join("key"), KEY).unwrap();
+        Self::start_in(folder, vec!["serve".into()]).await
+    }
+
+    async fn start(arguments: Vec<String>) -> Self {
+        Self::start_in(TempDir::new().unwrap(), arguments).await
+    }
+
+    async fn start_in(folder: TempDir, arguments: Vec<String>) -> Self {
         let child = spawn(&arguments, "0", folder.path());
         let mut gateway = Self {
             child,
@@ -102,10 +123,15 @@ impl Gateway {
 }
 
 fn spawn(arguments: &[String], port: &str, folder: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_perennial"))
-        .args(arguments)
-        .args(["-p", port])
-        .current_dir(folder)
+    let mut command = Command::new(env!("CARGO_BIN_EXE_perennial"));
+    command.args(arguments).current_dir(folder);
+    if arguments[0] == "serve" {
+        command.env("PERENNIAL_SERVER__LISTEN", format!("127.0.0.1:{port}"));
+        command.env("PERENNIAL_AUTH__API_KEY_FILE", "key");
+    } else {
+        command.args(["-p", port]);
+    }
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(folder.join(LOG)).unwrap())
