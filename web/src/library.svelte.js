@@ -2,7 +2,8 @@
 // Each has a `ref`, the name that a layout's address uses.
 
 import { address, apiKey, getJson, request } from "./api.js";
-import { bytes } from "./format.js";
+import { bytes, length } from "./format.js";
+import { channelsPath, renew } from "./grant.js";
 import { parseChannels } from "./watch/m3u.js";
 
 const CHANNELS_MS = 30_000;
@@ -64,7 +65,7 @@ class Library {
   /** Forgives a gateway that is away: the list that was shown stays, and players look after themselves. */
   async #readChannels() {
     try {
-      const text = await (await request("channels.m3u", { withKey: true })).text();
+      const text = await readList();
       this.channels = parseChannels(text, address("")).map((channel) => ({ ...channel, kind: "channel", ref: channel.id, note: channel.group }));
       this.notice = "";
     } catch (error) {
@@ -93,6 +94,16 @@ class Library {
 
 export const library = new Library();
 
+async function readList() {
+  const read = async () => (await request(channelsPath())).text();
+  try {
+    return await read();
+  } catch (error) {
+    if (error.refused && (await renew())) return read();
+    throw error;
+  }
+}
+
 export function readStreams({ streams = [] }) {
   return streams.map(({ id, url, title, site_key, site_name, quality }) => ({
     ref: `stream:${site_key}:${id}`, kind: "stream", id, url, site_key, title: title || id, group: site_name ?? site_key, note: [site_name ?? site_key, quality].filter(Boolean).join(" · "), logo: "",
@@ -101,14 +112,17 @@ export function readStreams({ streams = [] }) {
 
 export function readAssets({ assets = [] }) {
   return assets
-    .filter(({ kind }) => kind === undefined || kind === "video" || kind === "audio")
-    .map(({ id, name, kind, size }) => ({ ref: `asset:${id}`, kind: "asset", id, title: name || id, group: "Library", note: [kind, size ? bytes(size) : ""].filter(Boolean).join(" · "), logo: "" }));
+    .filter(({ kind, ready }) => kind !== "image" && ready !== false)
+    .map(({ id, name, kind, bytes: size, duration_ms }) => {
+      const note = [kind, duration_ms ? length(duration_ms / 1000) : "", size ? bytes(size) : ""].filter(Boolean).join(" · ");
+      return { ref: `asset:${id}`, kind: "asset", id, title: name || id, group: "Library", note, logo: "" };
+    });
 }
 
 /** Files of a mount that have an address of their own. */
 export function readMounts({ mounts = [] }) {
   return mounts.flatMap(({ id, name, files = [] }) => files
-    .filter(({ url }) => url)
+    .filter(({ url, role = "media" }) => url && role === "media")
     .map(({ url, name: file, path, size }, index) => {
       const title = file ?? path?.split("/").at(-1) ?? name ?? `${id}`;
       return { ref: `mount:${id}:${index}`, kind: "mount", id: `${id}`, url: new URL(url, address("")).href, title, group: name ?? "", note: size ? bytes(size) : "", logo: "" };

@@ -1,5 +1,6 @@
 // The address bar, both ways: it says which view is shown, and follows the tiles.
 
+import { takeFromAddress } from "./grant.js";
 import { parseRoute } from "./watch/layout.js";
 import { wall } from "./watch/wall.svelte.js";
 
@@ -12,6 +13,7 @@ class Route {
   }
 
   #read() {
+    takeFromAddress();
     const { view, refs, selected } = parseRoute(location.hash);
     this.view = view;
     if (refs.length) wall.set({ refs, selected });

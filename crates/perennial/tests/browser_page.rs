@@ -8,12 +8,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use browser::{Gateway, KEY};
+use testkit::gear::{Format, Live};
 use testkit::{Clip, Origin, Spec};
+use url::Url;
 
-const CHANNELS: [&str; 5] = ["alfa", "bravo", "charlie", "delta", "echo"];
 const SCENARIO: Duration = Duration::from_secs(240);
 
-/// Plays it against a gateway with five channels of two sources each; what was seen is printed.
+/// Plays it against a gateway with five channels of two sources each.
 async fn check(scenario: &str) {
     let start = async |clip| {
         let spec = Spec {
@@ -23,7 +24,13 @@ async fn check(scenario: &str) {
         Origin::start(spec).await.expect("an origin")
     };
     let [a, b] = [start(Clip::A).await, start(Clip::B).await];
-    let gateway = Gateway::serve(&CHANNELS, &[&a.url(), &b.url()]).await;
+    let sources: &[&Url] = &[&a.url(), &b.url()];
+    let channels = ["alfa", "bravo", "charlie", "delta", "echo"].map(|id| (id, sources));
+    play(scenario, &Gateway::serve(&channels).await).await;
+}
+
+/// What was seen is printed.
+async fn play(scenario: &str, gateway: &Gateway) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/page.mjs");
     let mut command = tokio::process::Command::new("node");
     command
@@ -38,10 +45,8 @@ async fn check(scenario: &str) {
     let [seen, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     assert!(output.status.success(), "{errors}{seen}");
     println!("{seen}");
-    assert!(
-        !gateway.log().contains(KEY),
-        "the gateway's log tells the key"
-    );
+    let log = gateway.log();
+    assert!(!log.contains(KEY), "the gateway's log tells the key");
 }
 
 #[tokio::test]
@@ -72,4 +77,21 @@ async fn a_share_opens_with_its_password() {
 #[tokio::test]
 async fn every_view_is_accessible_at_every_size() {
     check("looks").await;
+}
+
+#[tokio::test]
+async fn a_viewer_with_a_grant_and_one_with_the_key_get_in() {
+    check("grants").await;
+}
+
+/// fMP4 in three qualities with the sound beside it, and WebVTT: what the page's own build of hls.js must know.
+#[tokio::test]
+async fn qualities_follow_the_size_and_subtitles_are_shown() {
+    let start = async |format| Live::start(Clip::A, format).await.expect("ffmpeg, nginx");
+    let [variants, subtitled] = [start(Format::Fmp4).await, start(Format::Subtitles).await];
+    let channels: [(&str, &[&Url]); 2] = [
+        ("subtitled", &[subtitled.url()]),
+        ("variants", &[variants.url()]),
+    ];
+    play("qualities", &Gateway::serve(&channels).await).await;
 }

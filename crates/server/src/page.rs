@@ -23,30 +23,50 @@ use crate::router::nothing;
 #[folder = "../../web/dist"]
 struct Files;
 
-/// Nothing from elsewhere but logos; no inline code; and no other site's frame around it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; font-src 'self'; \
-    connect-src 'self'; media-src 'self' blob:; img-src 'self' data: http: https:; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
+/// Nothing from elsewhere but logos, and media from the origin `media` where a store sends players to itself;
+/// no inline code; and no other site's frame around it. hls.js begins a track of subtitles with `data:,WEBVTT`.
+fn policy(media: Option<&str>) -> String {
+    let media = media.map_or_else(String::new, |origin| format!(" {origin}"));
+    format!(
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; font-src 'self'; \
+         connect-src 'self'{media}; media-src 'self' blob: data:{media}; img-src 'self' data: http: https:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
 const NO_CACHE: &str = "no-cache";
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// `GET /`.
 pub(crate) async fn index(headers: HeaderMap) -> Response {
-    file("index.html", NO_CACHE, &headers).await
+    document("index.html", None, &headers).await
 }
 
-/// `GET /share/{token}` of a browser: an entry of the same bundle, which asks for the link's JSON itself.
+/// `GET /share/{token}` where there are no shares: a browser is told so by the page.
 pub(crate) async fn share(headers: HeaderMap) -> Response {
     if accepts_html(&headers) {
-        file("share/index.html", NO_CACHE, &headers).await
+        shared(None, &headers).await
     } else {
         nothing().await
     }
 }
 
+/// The page of a shared link, an entry of the same bundle, which asks for the link's JSON itself.
+async fn shared(media: Option<&str>, headers: &HeaderMap) -> Response {
+    document("share/index.html", media, headers).await
+}
+
 /// `GET /assets/{file}`: named by their content.
 pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    file(&format!("assets/{name}"), IMMUTABLE, &headers).await
+    let policy = [(CONTENT_SECURITY_POLICY, policy(None))]; // a worker has its own
+    let file = file(&format!("assets/{name}"), IMMUTABLE, &headers).await;
+    (policy, file).into_response()
+}
+
+/// A page whose media may also come from `media`.
+async fn document(name: &str, media: Option<&str>, headers: &HeaderMap) -> Response {
+    let policy = [(CONTENT_SECURITY_POLICY, policy(media))];
+    (policy, file(name, NO_CACHE, headers).await).into_response()
 }
 
 fn accepts_html(headers: &HeaderMap) -> bool {
@@ -61,7 +81,6 @@ async fn file(name: &str, cache: &'static str, request: &HeaderMap) -> Response 
     let headers = [
         (CONTENT_TYPE, mime(name)),
         (CACHE_CONTROL, cache),
-        (CONTENT_SECURITY_POLICY, POLICY),
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (VARY, "Accept-Encoding"),

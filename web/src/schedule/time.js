@@ -27,7 +27,7 @@ export function readSchedule({ races = [] }) {
 function readSession({ type, name, start_utc, duration_minutes, channels }, race) {
   const start = Date.parse(start_utc);
   if (!Number.isFinite(start)) return null;
-  return { key: `${type}-${start}`, name: name || type, event: race.race_name ?? "", channels: channels ?? race.channels ?? [], start, end: start + (duration_minutes || 60) * MINUTE_MS };
+  return { key: `${type}-${start}`, name: name || race.race_name || type, event: race.race_name ?? "", channels: channels ?? race.channels ?? [], start, end: start + (duration_minutes || 60) * MINUTE_MS };
 }
 
 /** "past" | "live" | "upcoming" */

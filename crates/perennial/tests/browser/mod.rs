@@ -47,15 +47,13 @@ impl Gateway {
         Self::start(arguments).await
     }
 
-    /// `perennial serve` with channels of these names, each with these sources, and the API key [`KEY`].
-    pub(crate) async fn serve(channels: &[&str], sources: &[&Url]) -> Self {
-        let sources = sources
-            .iter()
-            .map(|url| format!("[[channel.source]]\nurl = \"{url}\"\n"));
-        let sources = sources.collect::<String>();
-        let channels = channels
-            .iter()
-            .map(|id| format!("[[channel]]\nid = \"{id}\"\n{sources}"));
+    /// `perennial serve` with these channels, each with its sources, and the API key [`KEY`].
+    pub(crate) async fn serve(channels: &[(&str, &[&Url])]) -> Self {
+        let source = |url: &&Url| format!("[[channel.source]]\nurl = \"{url}\"\n");
+        let channels = channels.iter().map(|(id, sources)| {
+            let sources = sources.iter().map(source).collect::<String>();
+            format!("[[channel]]\nid = \"{id}\"\n{sources}")
+        });
         let folder = TempDir::new().unwrap();
         let toml = format!("version = 1\n{}", channels.collect::<String>());
         std::fs::write(folder.path().join("perennial.toml"), toml).unwrap();

@@ -1,9 +1,0 @@
-// Becomes the engine's worker. It is a classic worker, as hls.js starts them, and so has to import the engine
-// by hand; what is said to it meanwhile is said again.
-const early = [];
-const keep = ({ data }) => early.push(data);
-addEventListener("message", keep);
-import(new URLSearchParams(location.search).get("engine")).then(() => {
-  removeEventListener("message", keep);
-  for (const data of early) dispatchEvent(new MessageEvent("message", { data }));
-});
