@@ -21,9 +21,13 @@ export function channelsPath() {
   return grant ? `live/g/${grant}/channels.m3u` : "channels.m3u";
 }
 
+export function forgetGrant() {
+  sessionStorage.removeItem(STORED);
+}
+
 /** Another grant in place of one that was refused; false for who has no key. */
 export async function renew() {
-  sessionStorage.removeItem(STORED);
+  forgetGrant();
   if (!apiKey()) return false;
   const { url } = await getJson("api/v1/grants", { withKey: true, json: { channel: "*" } });
   const [, grant] = url.match(IN_LIST) ?? [];

@@ -3,7 +3,7 @@
 
 import { address, apiKey, getJson, request } from "./api.js";
 import { bytes, length } from "./format.js";
-import { channelsPath, renew } from "./grant.js";
+import { channelsPath, forgetGrant, renew } from "./grant.js";
 import { parseChannels } from "./watch/m3u.js";
 
 const CHANNELS_MS = 30_000;
@@ -19,6 +19,7 @@ class Library {
   mounts = $state.raw([]);
   notice = $state("");
   #absent = new Set();
+  #opened = new Set();
   #reading = null;
 
   /** Sections as they are listed; empty ones are left out. */
@@ -48,6 +49,12 @@ class Library {
     return this.#reading;
   }
 
+  /** What the key has shown. */
+  forget() {
+    forgetGrant();
+    Object.assign(this, { assets: [], mounts: [] });
+  }
+
   /** What the player plays: {url, kind}. Each call may give another address, since they expire. */
   async open(ref) {
     const [kind, ...rest] = ref.split(":");
@@ -56,9 +63,9 @@ class Library {
     const item = this.find(ref);
     if (!item) throw new Error(this.notice || "there is no such stream on this gateway");
     if (item.kind === "stream") return openStream(item);
-    // A grant in the address has its time, and so the list is read anew for the next try.
-    if (item.asked) await this.#readChannels();
-    item.asked = true;
+    // A grant in the address has its time, and so the list is read anew for another try.
+    if (this.#opened.has(ref)) await this.#readChannels();
+    this.#opened.add(ref);
     return { url: (this.find(ref) ?? item).url, kind: item.kind === "mount" ? "file" : "hls" };
   }
 

@@ -6,6 +6,7 @@ import { CALM, recover, relieved, STALL_MS } from "./recovery.js";
 
 const HLS = "application/vnd.apple.mpegurl";
 const SAMPLE_MS = 250;
+const FRAME_S = 1 / 60;
 const UNPLAYABLE = "This browser cannot play this. Copy its address into VLC or another player.";
 const VEILED = ["loading", "buffering", "retrying"];
 
@@ -228,9 +229,18 @@ export class Player extends EventTarget {
     if (frag.type !== "main") return;
     if (this.last.cc !== null && frag.cc !== this.last.cc) {
       this.counts.discontinuities += 1;
-      this.dispatchEvent(new Event("crossing"));
+      this.#whenShown(frag.elementaryStreams.video?.startPTS ?? frag.start);
     }
     this.last.cc = frag.cc;
+  }
+
+  /** hls.js tells of a fragment up to half a second before its first frame is on the screen. */
+  #whenShown(start_s) {
+    const { video } = this;
+    const cross = () => this.state !== "closed" && this.dispatchEvent(new Event("crossing"));
+    if (!video.requestVideoFrameCallback) return cross();
+    const look = (_, { mediaTime }) => (mediaTime > start_s - FRAME_S / 2 ? cross() : video.requestVideoFrameCallback(look));
+    return video.requestVideoFrameCallback(look);
   }
 
   #onError(Hls, data) {
