@@ -13,28 +13,45 @@ pub(super) struct Held(BTreeMap<(u32, u64), Run>);
 struct Run {
     chunks: Vec<Bytes>,
     len: u64,
+    /// Of what was read; else an article.
+    is_copy: bool,
 }
+
+/// No run is longer: an article, or a header that was read.
+const RUN_BYTES_MAX: u64 = 64 << 20;
 
 impl Held {
     pub(super) fn insert(&mut self, file: u32, begin: u64, chunks: Vec<Bytes>) {
         let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let known = self.0.get(&(file, begin)).map_or(0, |run| run.len);
         if len > known {
-            self.0.insert((file, begin), Run { chunks, len });
+            let run = Run {
+                chunks,
+                len,
+                is_copy: false,
+            };
+            self.0.insert((file, begin), run);
         }
     }
 
-    pub(super) fn has(&self, file: u32, at: u64) -> bool {
-        self.run(file, at).is_some()
+    /// Whether all bytes of a range are here.
+    pub(super) fn covers(&self, file: u32, range: Range<u64>) -> bool {
+        let mut at = range.start;
+        while at < range.end {
+            let Some((begin, run)) = self.run(file, at) else {
+                return false;
+            };
+            at = begin + run.len;
+        }
+        true
     }
 
-    /// The run with the byte at `at`: where it begins, and it.
+    /// A run with the byte at `at`: where it begins, and it.
     fn run(&self, file: u32, at: u64) -> Option<(u64, &Run)> {
         let before = self.0.range((file, 0)..=(file, at)).rev();
-        // Runs that overlap are few: those read before, and the article that they are of.
         before
-            .take(4)
             .map(|(&(_, begin), run)| (begin, run))
+            .take_while(|(begin, _)| begin + RUN_BYTES_MAX > at)
             .find(|(begin, run)| at < begin + run.len)
     }
 
@@ -51,16 +68,33 @@ impl Held {
         filled
     }
 
+    /// Keeps copies of what was read, now or before, and nothing else.
     pub(super) fn compact(&mut self, read: &[(u32, Range<u64>)]) {
+        let copies = self.0.iter().filter(|(_, run)| run.is_copy);
+        let before = copies.map(|(&(file, begin), run)| (file, begin..begin + run.len));
+        let mut ranges: Vec<(u32, Range<u64>)> = read.iter().cloned().chain(before).collect();
+        ranges.sort_unstable_by_key(|(file, range)| (*file, range.start));
+        ranges.dedup_by(|(next_file, next), (file, range)| {
+            let joins = next_file == file && next.start <= range.end;
+            if joins {
+                range.end = range.end.max(next.end);
+            }
+            joins
+        });
         let mut kept = Self::default();
-        for (file, range) in read {
+        for (file, range) in ranges {
             // What was read fits memory: it was copied once already.
             let len = (range.end - range.start) as usize;
             let mut copy = BytesMut::zeroed(len);
-            let got = self.read(*file, range.start, &mut copy);
+            let got = self.read(file, range.start, &mut copy);
             copy.truncate(got);
             if got > 0 {
-                kept.insert(*file, range.start, vec![copy.freeze()]);
+                let run = Run {
+                    len: got as u64,
+                    chunks: vec![copy.freeze()],
+                    is_copy: true,
+                };
+                kept.0.insert((file, range.start), run);
             }
         }
         *self = kept;
@@ -102,9 +136,25 @@ mod tests {
         assert_eq!(&buffer, b"cdefgh");
         assert_eq!(held.read(1, 8, &mut buffer), 1);
         assert_eq!(held.read(3, 0, &mut buffer), 0);
-        held.compact(&[(1, 1..5), (1, 7..8), (3, 0..1)]);
-        assert_eq!(held.read(1, 1, &mut buffer), 4);
-        assert_eq!(held.read(1, 7, &mut buffer), 1);
-        assert!(!held.has(1, 0) && !held.has(2, 0));
+        assert!(held.covers(1, 0..9) && !held.covers(1, 0..10) && held.covers(2, 0..1));
+        held.compact(&[(1, 1..5), (1, 7..8), (1, 4..6), (3, 0..1)]);
+        assert!(held.covers(1, 1..6) && held.covers(1, 7..8));
+        assert!(!held.covers(1, 0..1) && !held.covers(1, 6..7) && !held.covers(2, 0..1));
+        // What was read before stays.
+        held.insert(2, 0, vec![bytes("xyz")]);
+        held.compact(&[(2, 1..2)]);
+        assert!(held.covers(1, 1..6) && held.covers(2, 1..2) && !held.covers(2, 0..1));
+        assert_eq!(held.read(1, 2, &mut buffer), 4);
+        assert_eq!(&buffer[..4], b"cdef");
+    }
+
+    #[test]
+    fn a_long_run_is_found_behind_many_short_ones() {
+        let mut held = Held::default();
+        held.insert(1, 0, vec![Bytes::from(vec![7; 400])]);
+        for at in 1..20 {
+            held.insert(1, at, vec![Bytes::from_static(b"7")]);
+        }
+        assert_eq!(held.read(1, 0, &mut [0; 400]), 400);
     }
 }

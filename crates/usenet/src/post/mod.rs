@@ -95,7 +95,7 @@ impl Post {
         self.dead.contains(&at)
     }
 
-    /// Drops all bytes but those that parsers have read.
+    /// Drops all bytes but those that parsers have read, now or before.
     pub(crate) fn compact(&mut self, read: &[(u32, Range<u64>)]) {
         self.held.compact(read);
     }
@@ -146,7 +146,8 @@ impl Post {
                 }),
                 Source::Posted(file) => {
                     let slices = self.slices(*file, run);
-                    let is_here = |slice: &Slice| self.held.has(*file, slice.at);
+                    let is_here =
+                        |slice: &Slice| self.held.covers(*file, slice.at..slice.at + slice.len);
                     let missing = slices.iter().filter(|slice| !is_here(slice));
                     lacking.extend(missing.filter_map(|slice| {
                         Some(At {

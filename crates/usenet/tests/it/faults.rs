@@ -266,9 +266,13 @@ async fn a_provider_that_is_down_rests_and_comes_back() {
     server.set_refusal(Some("400 down for maintenance"));
     let usenet = engine(&[server.address()]).await;
     assert_eq!(failure(&usenet, &post).await, Code::ProviderUnavailable);
-    let status = usenet.providers().remove(0);
-    assert_eq!(status.circuit, Circuit::Open);
-    assert!(status.last_error.unwrap().contains("maintenance"));
+    // It rests, is tried, and rests for longer.
+    let is_resting = async || (usenet.providers()[0].circuit == Circuit::Open).then_some(());
+    testkit::wait_until(DEADLINE, "a rest", is_resting)
+        .await
+        .unwrap();
+    let error = usenet.providers().remove(0).last_error.unwrap();
+    assert!(error.contains("maintenance"), "{error}");
     server.set_refusal(None);
     // It is asked again once it has rested; what failed for that may be submitted again.
     let began = Instant::now();
