@@ -145,17 +145,12 @@ impl Follow {
         queue: &mpsc::Sender<Wanted>,
     ) -> Reloaded {
         self.target = playlist.target_s.map_or(TARGET_GUESS, Duration::from_secs);
-        let listed = Duration::from_secs_f64(playlist.duration_s());
         let changed = self
             .previous
             .as_ref()
             .is_none_or(|previous| previous.playlist != playlist);
         self.note_removed(&playlist);
-        self.longest = self.longest.split_off(&playlist.first_number);
-        for segment in &playlist.segments {
-            let longest = self.longest.entry(segment.number).or_default();
-            *longest = listed.max(*longest);
-        }
+        self.note_listed(&playlist);
         self.publish();
 
         let end = playlist.end();
@@ -208,6 +203,16 @@ impl Follow {
             (true, _) => Reloaded::Ended,
             (false, true) => Reloaded::Changed,
             (false, false) => Reloaded::Unchanged,
+        }
+    }
+
+    /// Remembers of each segment the longest playlist that listed it.
+    fn note_listed(&mut self, playlist: &Playlist) {
+        let listed = Duration::from_secs_f64(playlist.duration_s());
+        self.longest = self.longest.split_off(&playlist.first_number);
+        for segment in &playlist.segments {
+            let longest = self.longest.entry(segment.number).or_default();
+            *longest = listed.max(*longest);
         }
     }
 
