@@ -411,6 +411,14 @@ impl Channel {
                     self.slate = None;
                     session.short = self.missing(now);
                 }
+                if self
+                    .tracks
+                    .get(id)
+                    .is_some_and(|track| track.timeline.is_crowded())
+                {
+                    let reason = "its segments last next to nothing";
+                    session.refused = Some(reason.to_owned());
+                }
             }
             Err(error) => session.refused = Some(error.to_string()),
         }

@@ -133,6 +133,9 @@ pub struct Timeline {
 
 /// RFC 8216 §6.2.2: a playlist must not become shorter than this many target durations.
 const TARGET_DURATIONS_MIN: u32 = 3;
+/// Listed segments, unless the window wants more: three target durations of segments that last next to
+/// nothing would be without end.
+const LISTED_MAX: usize = 300;
 
 impl Timeline {
     /// An empty timeline whose first segment gets the number `next_msn`, and `dsn` unless it begins
@@ -197,6 +200,17 @@ impl Timeline {
     /// The playlist's duration.
     pub fn listed_duration(&self) -> Duration {
         self.listed().map(|entry| entry.segment.duration).sum()
+    }
+
+    /// Whether segments had to go although the list is shorter than RFC 8216 §6.2.2 wants it, because each
+    /// lasts next to nothing.
+    pub fn is_crowded(&self) -> bool {
+        self.listed().len() >= self.listed_max()
+            && self.listed_duration() < self.target_duration() * TARGET_DURATIONS_MIN
+    }
+
+    fn listed_max(&self) -> usize {
+        self.window.segments.max(LISTED_MAX)
     }
 
     /// Bytes of all kept segments.
@@ -318,7 +332,8 @@ impl Timeline {
             let left = length - first.segment.duration;
             // What came in a burst stays until every player has loaded a playlist that lists it.
             let fresh = now - first.listed_at < self.target_duration() * 2;
-            if left < shortest || ((count <= self.window.segments || fresh) && !full) {
+            let wanted = left < shortest || ((count <= self.window.segments || fresh) && !full);
+            if wanted && count <= self.listed_max() {
                 break;
             }
             length = left;

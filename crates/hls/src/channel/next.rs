@@ -105,7 +105,9 @@ impl Channel {
         let target = self.target_duration();
         let start = match why {
             Why::Start if self.tracks.is_empty() => (self.settings.prime_segments, Duration::ZERO),
-            Why::Manual => (0, self.missing(now)),
+            // Less than a segment is missing between any two: made good each time, players would fall
+            // behind the live edge with every switch.
+            Why::Manual => (0, self.missing(now).saturating_sub(target)),
             _ if own => (0, target * CATCH_UP_MAX),
             // By the time that it is needed, one more will be missing.
             Why::Start | Why::Doubt | Why::Return => (2, self.missing(now) + target),

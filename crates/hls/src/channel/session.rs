@@ -296,9 +296,16 @@ impl Session {
             return;
         }
         // It was asked for again meanwhile, and may come yet.
-        if matches!(&outcome, Err(failure) if failure.kind == ErrorKind::Timeout)
+        if let Err(failure) = &outcome
+            && failure.kind == ErrorKind::Timeout
             && self.pending.values().any(|other| *other == purpose)
         {
+            let code = match purpose {
+                Purpose::Root | Purpose::Playlist(_) => "playlist_timeout",
+                Purpose::Segment(..) => "segment",
+                Purpose::Object(_) => "object",
+            };
+            self.trouble(ctx, code, failure.detail.clone());
             if let Purpose::Segment(track, id) = &purpose
                 && let Some(slot) = self.feeds.get_mut(track).and_then(|feed| feed.slot(*id))
             {

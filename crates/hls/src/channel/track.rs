@@ -11,6 +11,7 @@ use super::objects::{Kind, Object, name};
 use super::session::{Offset, Session, Settled};
 use super::slate::Card;
 use super::{Position, TrackId};
+use crate::aes128;
 use crate::container::Container;
 use crate::playlist::{Segment, rounded_s};
 use crate::timeline::{Draft, EntryKey, KeyUri, ObjectName, Timeline};
@@ -115,7 +116,7 @@ impl Track {
         if self.generation != generation {
             self.leave_the_past(now);
         }
-        let map = self.map_for(None, card.container, Some(&card.body), out);
+        let map = self.map_for(None, card.container, Some(&card.body), None, out);
         let draft = Draft {
             discontinuity: self.has_past && self.generation != generation,
             duration: card.duration,
@@ -230,6 +231,7 @@ impl Track {
         for object in keys.iter().flatten() {
             self.serve(object, out);
         }
+        let cipher = cipher(&segment, &keys);
         let whole = Draft {
             discontinuity,
             duration: segment.duration,
@@ -237,7 +239,7 @@ impl Track {
             program_date_time: segment.program_date_time.clone(),
             date: segment.date,
             keys: entry_keys(&segment, &keys),
-            map: self.map_for(map, container, body.as_ref(), out),
+            map: self.map_for(map, container, body.as_ref(), cipher.as_ref(), out),
             gap: body.is_none(),
             bitrate: segment.bitrate,
             tags: segment.tags.clone(),
@@ -380,8 +382,9 @@ impl Track {
         if container != Container::Ts {
             return Err(too_long("it is no transport stream"));
         }
-        cut(body, segment.duration, self.timeline.target_duration())
-            .map_err(|error| too_long(&error.to_string()))
+        let pieces = ts::cut(body, segment.duration, self.timeline.target_duration());
+        let pieces = pieces.map_err(|error| too_long(&error.to_string()))?;
+        Ok(pieces.into_iter().map(Piece::from).collect())
     }
 
     /// The time of a segment that does not fit, as gaps that do.
@@ -405,12 +408,13 @@ impl Track {
     }
 
     /// The segment's map. RFC 8216 has no way to end one, so a transport stream that follows fMP4
-    /// carries a map of its own program tables.
+    /// carries a map of its own program tables, encrypted as the segment is (§4.3.2.5).
     fn map_for(
         &self,
         map: Option<Object>,
         container: Container,
         body: Option<&Bytes>,
+        cipher: Option<&Cipher>,
         out: &mut Vec<Effect>,
     ) -> Option<ObjectName> {
         if let Some(object) = map {
@@ -421,7 +425,13 @@ impl Track {
         if container != Container::Ts {
             return Some(before);
         }
-        let tables = ts::tables(body?)?;
+        let tables = match cipher {
+            None => ts::tables(body?)?,
+            Some((key, iv)) => {
+                let clear = aes128::decrypt(body?, key, iv).ok()?;
+                aes128::encrypt(&ts::tables(&clear)?, key, iv)
+            }
+        };
         let body = Bytes::from(tables);
         let object = Object {
             name: name(Kind::Tables, &body),
@@ -455,37 +465,14 @@ impl Track {
     }
 }
 
-/// Cuts at access points, or where there are too few of them before pictures: players decode on across
-/// such a cut, but cannot begin there.
-fn cut(body: &[u8], duration: Duration, longest: Duration) -> Result<Vec<Piece>, ts::CannotCut> {
-    let error = match ts::cut(body, duration, longest) {
-        Ok(pieces) => {
-            let piece = |piece: ts::Piece| (piece.bytes, piece.duration, true);
-            return Ok(pieces.into_iter().map(piece).map(Piece::from).collect());
-        }
-        Err(error) => error,
-    };
-    let mut segmenter = ts::Segmenter::new(longest, longest, body.len().saturating_mul(2));
-    let Ok(mut pieces) = segmenter.push(body) else {
-        return Err(error);
-    };
-    pieces.extend(segmenter.finish());
-    let fits = |piece: &ts::Segment| rounded_s(piece.duration) <= longest.as_secs();
-    if pieces.is_empty() || !pieces.iter().all(fits) {
-        return Err(error);
-    }
-    let piece = |piece: ts::Segment| (piece.bytes, piece.duration, piece.independent);
-    Ok(pieces.into_iter().map(piece).map(Piece::from).collect())
-}
-
-impl From<(Vec<u8>, Duration, bool)> for Piece {
-    fn from((bytes, duration, independent): (Vec<u8>, Duration, bool)) -> Self {
-        let inf = format!("{:.3},", duration.as_secs_f64());
+impl From<ts::Piece> for Piece {
+    fn from(piece: ts::Piece) -> Self {
+        let inf = format!("{:.3},", piece.duration.as_secs_f64());
         Self {
-            body: Bytes::from(bytes),
-            duration,
+            body: Bytes::from(piece.bytes),
+            duration: piece.duration,
             inf,
-            independent,
+            independent: true,
         }
     }
 }
@@ -513,6 +500,18 @@ impl Feed {
         })));
         Ok(())
     }
+}
+
+/// Key and initialization vector of a segment that is encrypted as a whole.
+type Cipher = ([u8; aes128::BLOCK_LEN], [u8; aes128::BLOCK_LEN]);
+
+fn cipher(segment: &Segment, objects: &[Option<Object>]) -> Option<Cipher> {
+    let mut pairs = segment.keys.iter().zip(objects);
+    let (key, object) = pairs.find(|(key, _)| key.method.as_str() == "AES-128")?;
+    let iv = key
+        .iv
+        .unwrap_or_else(|| aes128::iv_from_sequence(segment.msn));
+    Some((object.as_ref()?.body.as_ref().try_into().ok()?, iv))
 }
 
 fn entry_keys(segment: &Segment, objects: &[Option<Object>]) -> std::sync::Arc<[EntryKey]> {

@@ -96,7 +96,8 @@ impl Program {
 }
 
 /// The packets of the first program's PAT and PMT, which tell a player all that an initialisation
-/// section can tell of a transport stream (RFC 8216 §3.2). `None` if they are not there.
+/// section can tell of a transport stream (RFC 8216 §3.2); their continuity counters are 0, so that the same
+/// tables are the same bytes. `None` if they are not there.
 pub fn tables(body: &[u8]) -> Option<Vec<u8>> {
     let mut reader = Tables::default();
     let mut kept = Vec::new();
@@ -111,11 +112,12 @@ pub fn tables(body: &[u8]) -> Option<Vec<u8>> {
         let ours = kept
             .iter()
             .filter(|(pid, _)| *pid == Pid::PAT || *pid == program.map_pid);
-        return Some(
-            ours.flat_map(|&(_, offset)| &body[offset..offset + PACKET_LEN])
-                .copied()
-                .collect(),
-        );
+        let packets = ours.map(|&(_, offset)| &body[offset..offset + PACKET_LEN]);
+        let mut tables = packets.collect::<Vec<_>>().concat();
+        for packet in tables.chunks_exact_mut(PACKET_LEN) {
+            packet[3] &= 0xf0;
+        }
+        return Some(tables);
     }
     None
 }

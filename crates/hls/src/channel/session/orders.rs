@@ -95,7 +95,7 @@ impl Session {
     }
 
     fn may_ask(&self, purpose: &Purpose) -> bool {
-        may_ask(&self.pending, purpose)
+        may_ask(&self.pending, purpose, self.counted)
     }
 
     /// Opens a feed for each wanted track and closes those that nobody watches.
@@ -146,7 +146,7 @@ impl Session {
             return;
         }
         let purpose = Purpose::Playlist(track.clone());
-        if !may_ask(&self.pending, &purpose) {
+        if !may_ask(&self.pending, &purpose, self.counted) {
             return;
         }
         feed.loading(ctx.now);
@@ -156,9 +156,12 @@ impl Session {
                 conditional: feed.conditional,
             },
         );
-        let timeout = feed
-            .target
-            .clamp(Duration::from_secs(3), Duration::from_secs(10));
+        let timeout = match self.counted {
+            true => again_after(feed.target),
+            false => feed
+                .target
+                .clamp(Duration::from_secs(3), Duration::from_secs(10)),
+        };
         self.order(ctx, purpose, url, what, timeout);
     }
 
@@ -173,13 +176,17 @@ impl Session {
             .filter(|slot| matches!(slot.state, SlotState::Fetching { .. }))
             .count();
         let patience = segment_patience(feed.target);
-        let mut orders = Vec::new();
+        let (mut orders, mut unusable) = (Vec::new(), Vec::new());
         let asked = feed.worth_asking(ctx.now, self.wary);
         for (place, slot) in feed.slots.iter_mut().take(asked).enumerate() {
             let again = match slot.state {
                 SlotState::Due(at) if at <= ctx.now => false,
                 // The one that everything waits for.
-                SlotState::Fetching { since } if place == 0 && since + patience <= ctx.now => true,
+                SlotState::Fetching { since }
+                    if place == 0 && !self.counted && since + patience <= ctx.now =>
+                {
+                    true
+                }
                 _ => continue,
             };
             let purpose = Purpose::Segment(track.clone(), slot.id);
@@ -193,8 +200,14 @@ impl Session {
             for reference in slot.map.iter().chain(slot.keys.iter().flatten()) {
                 self.objects.get(ctx.now, reference);
             }
-            let Some(protection) = protection(ctx.now, slot, &mut self.objects) else {
-                continue;
+            let protection = match protection(ctx.now, slot, &mut self.objects) {
+                Ok(Some(protection)) => protection,
+                Ok(None) => continue,
+                Err(detail) => {
+                    slot.state = SlotState::Lost;
+                    unusable.push(detail);
+                    continue;
+                }
             };
             slot.state = SlotState::Fetching { since: ctx.now };
             let what = What::Segment {
@@ -203,9 +216,19 @@ impl Session {
             };
             orders.push((purpose, slot.url.clone(), what));
         }
-        let timeout = (feed.target * 2).clamp(Duration::from_secs(4), Duration::from_secs(30));
+        let timeout = match self.counted {
+            true => patience,
+            false => (feed.target * 2).clamp(Duration::from_secs(4), Duration::from_secs(30)),
+        };
+        if !unusable.is_empty() {
+            feed.progress.segment_failures += unusable.len() as u32;
+            feed.pass_over_lost();
+        }
         for (purpose, url, what) in orders {
             self.order(ctx, purpose, url, what, timeout);
+        }
+        for detail in unusable {
+            self.trouble(ctx, "key", detail);
         }
     }
 
@@ -256,12 +279,16 @@ impl Session {
     }
 }
 
-fn may_ask(pending: &HashMap<u64, Purpose>, purpose: &Purpose) -> bool {
-    pending.values().filter(|of| *of == purpose).count() < ASKED_MAX
+/// Asked beside the first request, a second one is another connection: not where the provider counts them.
+/// There the first is given up sooner instead.
+fn may_ask(pending: &HashMap<u64, Purpose>, purpose: &Purpose, counted: bool) -> bool {
+    let asked_max = if counted { 1 } else { ASKED_MAX };
+    pending.values().filter(|of| *of == purpose).count() < asked_max
 }
 
-/// How to look into the segment; `None` while its key is on its way.
-fn protection(now: Time, slot: &Slot, objects: &mut Objects) -> Option<Protection> {
+/// How to look into the segment; `None` while its key is on its way. The error says why no player could
+/// decrypt it.
+fn protection(now: Time, slot: &Slot, objects: &mut Objects) -> Result<Option<Protection>, String> {
     let Some((key, reference)) = slot.aes128() else {
         // Sample encryption leaves the container in the clear; of other methods we know nothing.
         let opaque = slot
@@ -269,20 +296,25 @@ fn protection(now: Time, slot: &Slot, objects: &mut Objects) -> Option<Protectio
             .keys
             .iter()
             .any(|key| !key.method.as_str().starts_with("SAMPLE-AES"));
-        return Some(if opaque {
+        return Ok(Some(if opaque {
             Protection::Opaque
         } else {
             Protection::Clear
-        });
+        }));
     };
     let Some(reference) = reference.filter(|_| key.is_identity()) else {
-        return Some(Protection::Opaque);
+        return Ok(Some(Protection::Opaque));
     };
-    let object = objects.get(now, reference)?;
+    let Some(object) = objects.get(now, reference) else {
+        return Ok(None);
+    };
     let iv = key.iv.unwrap_or_else(|| iv_from_sequence(slot.segment.msn));
-    Some(match <[u8; 16]>::try_from(&object.body[..]) {
-        Ok(key) => Protection::Aes128 { key, iv },
-        // Not 16 bytes: the player will say so, we cannot look inside.
-        Err(_) => Protection::Opaque,
-    })
+    match <[u8; 16]>::try_from(&object.body[..]) {
+        Ok(key) => Ok(Some(Protection::Aes128 { key, iv })),
+        Err(_) => Err(format!(
+            "segment {}: a key of {} bytes, not 16",
+            slot.segment.msn,
+            object.body.len()
+        )),
+    }
 }
