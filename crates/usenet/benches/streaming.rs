@@ -9,6 +9,8 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,9 @@ async fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    if let Ok(port) = std::env::var(ENGINE) {
+        return engine(port.parse().unwrap()).await;
+    }
     let inn = match Inn::start().await {
         Ok(inn) => inn,
         Err(error) => return println!("skipped: {error}"),
@@ -55,40 +60,87 @@ async fn main() {
         .collect();
     let rar = Post::new("rar", &files, PART_BYTES);
     inn.post(&rar).await.unwrap();
-    // From here on this process holds what an engine holds.
-    let ids: Vec<String> = plain.ids(0).into_iter().map(str::to_owned).collect();
-    let (plain, rar) = (plain.nzb(), {
-        let nzb = rar.nzb();
-        drop((rar, volumes, film));
-        nzb
-    });
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    let plain_nzb = write("plain.nzb", plain.nzb());
+    let rar_nzb = write("rar.nzb", rar.nzb());
+    let certificate = write("cert.pem", inn.certificate().unwrap());
     println!("### Streaming from articles\n");
     println!(
-        "{} MB from INN 2.7 on loopback, {CONNECTIONS} connections, articles of {PART_BYTES} bytes; medians of {RUNS} runs. CPU is that of \
-         this process, which decodes and checks but for the raw fetch, and serves nobody.\n",
+        "{} MB from INN 2.7 on loopback, {CONNECTIONS} connections, articles of {PART_BYTES} bytes; medians of {RUNS} runs. CPU and \
+         memory are those of the process that reads: the engine decodes and checks, the raw fetch does not; neither serves anybody.\n",
         FILM_BYTES >> 20
     );
-    println!("| | MB/s | CPU-s per GB | RSS, MB |\n|---|---|---|---|");
+    println!("| | MB/s | CPU-s per GB | peak RSS, MB |\n|---|---|---|---|");
     let mut raws = Vec::new();
     for _ in 0..RUNS {
         let began = Clock::now();
-        raw(inn.address(), &ids).await;
+        raw(inn.address(), &plain).await;
         raws.push(began.took());
     }
     row("raw pipelined fetch, discarded", &mut raws);
-    for (what, post, provider) in [
-        ("plain film", &plain, account(&inn, false)),
-        ("RAR 5 volumes", &rar, account(&inn, false)),
-        ("plain film over TLS", &plain, account(&inn, true)),
+    for (what, nzb, is_tls) in [
+        ("plain film", &plain_nzb, false),
+        ("RAR 5 volumes", &rar_nzb, false),
+        ("plain film over TLS", &plain_nzb, true),
     ] {
         let mut runs = Vec::new();
         for _ in 0..RUNS {
-            runs.push(sequential(post, provider.clone()).await);
+            runs.push(in_child(&inn, nzb, is_tls.then_some(&*certificate)));
         }
         row(what, &mut runs);
     }
     println!();
-    seeks(&inn, &plain).await;
+    seeks(&inn, &plain.nzb()).await;
+}
+
+/// Names the port that an engine in a process of its own connects to.
+const ENGINE: &str = "USENET_BENCH_PORT";
+const NZB: &str = "USENET_BENCH_NZB";
+const CERTIFICATE: &str = "USENET_BENCH_CERTIFICATE";
+
+/// One run in a fresh process, whose memory is the engine's alone.
+fn in_child(inn: &Inn, nzb: &Path, certificate: Option<&Path>) -> Run {
+    let address = if certificate.is_some() {
+        inn.tls_address()
+    } else {
+        inn.address()
+    };
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .arg("--bench")
+        .env(ENGINE, address.port().to_string())
+        .env(NZB, nzb);
+    if let Some(certificate) = certificate {
+        command.env(CERTIFICATE, certificate);
+    }
+    let output = command.stderr(Stdio::inherit()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .map(|word| word.parse().unwrap())
+        .collect();
+    let &[mb_s, cpu_s_per_gb, rss_mb] = &numbers[..] else {
+        panic!("{text}")
+    };
+    Run {
+        mb_s,
+        cpu_s_per_gb,
+        rss_mb,
+    }
+}
+
+async fn engine(port: u16) {
+    let tls = std::env::var(CERTIFICATE)
+        .ok()
+        .map(|file| tls(&std::fs::read_to_string(file).unwrap()));
+    let nzb = std::fs::read_to_string(std::env::var(NZB).unwrap()).unwrap();
+    let run = sequential(&nzb, account(port, tls)).await;
+    println!("{} {} {}", run.mb_s, run.cpu_s_per_gb, run.rss_mb);
 }
 
 fn film() -> Vec<u8> {
@@ -129,7 +181,7 @@ impl Clock {
         Run {
             mb_s: gb * 1000.0 / self.wall.elapsed().as_secs_f64(),
             cpu_s_per_gb: (cpu_s() - self.cpu_s) / gb,
-            rss_mb: status_kb("VmRSS:") / 1000.0,
+            rss_mb: status_kb("VmHWM:") / 1000.0,
         }
     }
 }
@@ -144,7 +196,13 @@ fn row(what: &str, runs: &mut [Run]) {
         median(|r| r.cpu_s_per_gb),
         median(|r| r.rss_mb),
     );
-    println!("| {what} | {mb_s:.0} | {cpu:.2} | {rss:.0} |");
+    // What posts holds the posts: its memory says nothing.
+    let rss = if what.starts_with("raw") {
+        "–".to_owned()
+    } else {
+        format!("{rss:.0}")
+    };
+    println!("| {what} | {mb_s:.0} | {cpu:.2} | {rss} |");
 }
 
 /// Ticks of 10 ms that this process has used, as seconds.
@@ -169,26 +227,21 @@ fn status_kb(key: &str) -> f64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-fn account(inn: &Inn, is_tls: bool) -> ProviderSettings {
-    let tls = is_tls.then(|| {
-        let pem = inn.certificate().unwrap();
-        let mut roots = rustls::RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
-            .unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider);
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
-        Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
-    });
-    let address = if is_tls {
-        inn.tls_address()
-    } else {
-        inn.address()
-    };
+fn tls(pem: &str) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn account(port: u16, tls: Option<Arc<rustls::ClientConfig>>) -> ProviderSettings {
     ProviderSettings {
         host: "127.0.0.1".to_owned(),
-        port: address.port(),
+        port,
         tls,
         username: Some(inn::USERNAME.to_owned()),
         password: Redacted::new(inn::PASSWORD.to_owned()),
@@ -237,8 +290,8 @@ async fn sequential(nzb: &str, provider: ProviderSettings) -> Run {
 }
 
 /// What the server and the loopback can do: every connection asks ahead and throws away.
-async fn raw(address: SocketAddr, ids: &[String]) {
-    let ids: VecDeque<String> = ids.iter().cloned().collect();
+async fn raw(address: SocketAddr, post: &Post) {
+    let ids: VecDeque<String> = post.ids(0).into_iter().map(str::to_owned).collect();
     let ids = Arc::new(Mutex::new(ids));
     let all = (0..CONNECTIONS).map(|_| {
         let ids = ids.clone();
@@ -309,8 +362,7 @@ async fn seeks(inn: &Inn, nzb: &str) {
     let proxy = Proxy::start(inn.address(), Duration::from_millis(40))
         .await
         .unwrap();
-    let mut provider = account(inn, false);
-    provider.port = proxy.address().port();
+    let provider = account(proxy.address().port(), None);
     let (usenet, file) = mount(nzb, provider).await;
     let (mut first, mut whole) = (Vec::new(), Vec::new());
     let mut state = 7_u64;

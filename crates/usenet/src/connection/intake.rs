@@ -7,8 +7,8 @@ use nzb::yenc::{Decoder, PART_BYTES_MAX};
 
 use crate::article::Article;
 
-/// Bytes of one buffer.
-const CHUNK_BYTES: usize = 128 << 10;
+/// Bytes of one buffer. From 128 KiB on an allocator asks the system for each, and gives it back.
+const CHUNK_BYTES: usize = 96 << 10;
 /// Bytes that are worth waking those who wait.
 const HAND_OUT_BYTES: usize = 16 << 10;
 
