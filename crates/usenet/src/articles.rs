@@ -12,8 +12,8 @@ use crate::disk::Disk;
 use crate::pool::{Pool, StreamId};
 use crate::task;
 
-/// How long it is remembered that no provider has an article.
-const MISSING_AGE: Duration = Duration::from_secs(600);
+/// How long it is remembered that no provider has an article, or none has it whole.
+const GONE_AGE: Duration = Duration::from_secs(600);
 /// Articles looked at for room: those that are read just now stay.
 const EVICTIONS_MAX: usize = 64;
 /// Articles remembered, those without bytes included.
@@ -109,8 +109,9 @@ impl Shelf {
     fn find(&mut self, id: &MessageId, lane: Lane) -> Option<(Arc<Article>, bool)> {
         let entry = self.entries.get(id)?;
         let joined = entry.article.join(lane);
-        let is_missing = entry.article.state().phase == Phase::Failed(Miss::Missing);
-        let is_known = is_missing && entry.since.elapsed() < MISSING_AGE;
+        let is_gone =
+            matches!(&entry.article.state().phase, Phase::Failed(miss) if miss.is_final());
+        let is_known = is_gone && entry.since.elapsed() < GONE_AGE;
         if joined.is_err() && !is_known {
             self.remove(id);
             return None;

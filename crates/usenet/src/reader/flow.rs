@@ -292,8 +292,10 @@ impl Flow {
             let mut changes = handle.watch();
             let ready = changes.wait_for(|state| match state.phase {
                 Phase::Done | Phase::Failed(_) | Phase::Abandoned => true,
+                // Its last bytes are not shown before its CRC was checked.
                 Phase::Queued | Phase::Active => {
-                    is_first && state.part.is_some() && state.len > from
+                    let whole = state.part.as_ref().map_or(0, |part| part.len());
+                    is_first && from < state.len && state.len < whole
                 }
             });
             let state = match tokio::time::timeout_at(deadline, ready).await {

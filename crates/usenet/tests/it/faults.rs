@@ -364,3 +364,31 @@ async fn a_connection_that_stalls_is_given_up() {
     let got = tokio::time::timeout(DEADLINE * 2, reading).await.unwrap();
     assert_same(&got, &film, "through a stall");
 }
+
+#[tokio::test]
+async fn an_article_with_a_wrong_crc_is_never_shown_to_its_end() {
+    let (post, film) = plain(5_000_000);
+    let server = serve(&[&post]).await;
+    server.set_fault(post.ids(0)[40], Some(Fault::WrongCrc));
+    // Slow enough that a reader sees its first bytes before its last ones are here.
+    let proxy = Proxy::start(server.address(), Duration::from_millis(10))
+        .await
+        .unwrap();
+    let usenet = engine(&[proxy.address()]).await;
+    let file = mount(&usenet, &post).await;
+    let start = 40 * PART + 10;
+    let range = start as u64..start as u64 + 3 * PART as u64;
+    match read(&file, range.clone()).await {
+        // It had begun: the body ends, and who comes again gets on.
+        Err(ReadError::Damaged { .. }) => {}
+        other => assert_eq!(other.unwrap().len(), 3 * PART),
+    }
+    let got = read(&file, range).await.unwrap();
+    assert_eq!(file.mount().status().missing, 1);
+    let behind = PART - 10;
+    assert_same(
+        &got[behind..],
+        &film[41 * PART..][..got.len() - behind],
+        "behind it",
+    );
+}
