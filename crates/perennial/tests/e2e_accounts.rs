@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use e2e::{Gateway, SOON, check_clean, indexes, until_played};
 use serde_json::Value;
 use testkit::{Clip, Fault, Origin, Spec};
-use tokio::io::copy_bidirectional;
+use tokio::io::copy;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
@@ -47,8 +47,13 @@ impl Door {
                     let now = connections.open.fetch_add(1, Ordering::SeqCst) + 1;
                     connections.most.fetch_max(now, Ordering::SeqCst);
                     if let Ok(mut ours) = TcpStream::connect((Ipv4Addr::LOCALHOST, inside)).await {
-                        // How a connection ends is the origin's and the gateway's business.
-                        drop(copy_bidirectional(&mut theirs, &mut ours).await);
+                        let (mut from_us, mut to_us) = theirs.split();
+                        let (mut from_origin, mut to_origin) = ours.split();
+                        // Over as soon as one side closes: an origin that stalls keeps its own open.
+                        tokio::select! {
+                            _ = copy(&mut from_us, &mut to_origin) => {}
+                            _ = copy(&mut from_origin, &mut to_us) => {}
+                        }
                     }
                     connections.open.fetch_sub(1, Ordering::SeqCst);
                 });

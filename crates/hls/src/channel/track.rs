@@ -231,7 +231,6 @@ impl Track {
         for object in keys.iter().flatten() {
             self.serve(object, out);
         }
-        let cipher = cipher(&segment, &keys);
         let whole = Draft {
             discontinuity,
             duration: segment.duration,
@@ -239,7 +238,7 @@ impl Track {
             program_date_time: segment.program_date_time.clone(),
             date: segment.date,
             keys: entry_keys(&segment, &keys),
-            map: self.map_for(map, container, body.as_ref(), cipher.as_ref(), out),
+            map: self.map_for(map, container, body.as_ref(), cipher(&segment, &keys), out),
             gap: body.is_none(),
             bitrate: segment.bitrate,
             tags: segment.tags.clone(),
@@ -414,7 +413,7 @@ impl Track {
         map: Option<Object>,
         container: Container,
         body: Option<&Bytes>,
-        cipher: Option<&Cipher>,
+        cipher: Option<Cipher>,
         out: &mut Vec<Effect>,
     ) -> Option<ObjectName> {
         if let Some(object) = map {
@@ -428,8 +427,8 @@ impl Track {
         let tables = match cipher {
             None => ts::tables(body?)?,
             Some((key, iv)) => {
-                let clear = aes128::decrypt(body?, key, iv).ok()?;
-                aes128::encrypt(&ts::tables(&clear)?, key, iv)
+                let clear = aes128::decrypt(body?, &key, &iv).ok()?;
+                aes128::encrypt(&ts::tables(&clear)?, &key, &iv)
             }
         };
         let body = Bytes::from(tables);
