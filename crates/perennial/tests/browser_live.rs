@@ -2,13 +2,11 @@
 
 mod browser;
 
-use std::time::Duration;
-
 use browser::{Gateway, Picture, Play, SMOOTH};
 use serde_json::json;
 use testkit::gear::{Format, Live};
 use testkit::origin::Iv;
-use testkit::{Clip, Origin, Shape, Spec, wait_until};
+use testkit::{Clip, Origin, Shape, Spec};
 
 async fn origins(shape: Shape, first_number: u64) -> [Origin; 2] {
     let start = async |clip| {
@@ -69,28 +67,10 @@ async fn encrypted_segments_are_decrypted_from_the_middle_and_over_a_switch() {
     assert!(a.stats().keys <= 2 && b.stats().keys <= 2, "{}", b.stats());
 }
 
-/// A real source that has been on air for a while: a player has to stand back three target durations.
-async fn on_air(clip: Clip, format: Format) -> Live {
-    let live = Live::start(clip, format).await.expect("ffmpeg and nginx");
-    let playlist = match format {
-        Format::Fmp4 => "www/360p/index.m3u8",
-        _ => "www/index.m3u8",
-    };
-    let playlist = live.path().join(playlist);
-    let waited = wait_until(
-        Duration::from_secs(20),
-        "a window of segments",
-        async || {
-            let text = std::fs::read_to_string(&playlist).ok()?;
-            (text.matches("#EXTINF").count() >= 4).then_some(())
-        },
-    );
-    waited.await.expect("a window of segments");
-    live
-}
-
 async fn plays(format: Format) {
-    let live = on_air(Clip::B, format).await;
+    let live = Live::on_air(Clip::B, format)
+        .await
+        .expect("ffmpeg and nginx");
     let gateway = Gateway::live(&[live.url()]).await;
     let report = Play::of(&gateway.playlist())
         .with("--seconds", 10)
@@ -123,7 +103,9 @@ async fn chromium_itself_follows_a_switch() {
 
 #[tokio::test]
 async fn chromium_itself_plays_fragmented_mp4_from_a_cold_start() {
-    let live = on_air(Clip::B, Format::Fmp4).await;
+    let live = Live::on_air(Clip::B, Format::Fmp4)
+        .await
+        .expect("ffmpeg and nginx");
     let gateway = Gateway::live(&[live.url()]).await;
     let report = Play::of(&gateway.playlist())
         .with("--as", "native")

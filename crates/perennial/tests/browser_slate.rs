@@ -52,7 +52,7 @@ async fn the_card_bridges_playlists() {
 /// A card in transport stream between fragmented MP4, in tracks of pictures and of sound.
 #[tokio::test]
 async fn the_card_bridges_fragmented_mp4_with_sound_of_its_own() {
-    let mut live = Live::start(Clip::A, Format::Fmp4)
+    let mut live = Live::on_air(Clip::A, Format::Fmp4)
         .await
         .expect("ffmpeg and nginx");
     let gateway = Gateway::live(&[live.url()]).await;

@@ -34,11 +34,28 @@ pub enum Format {
     Subtitles,
 }
 
+impl Format {
+    /// The playlists that ffmpeg writes, relative to the folder served.
+    pub(super) const fn playlists(self) -> &'static [&'static str] {
+        match self {
+            Self::Fmp4 => &[
+                "index.m3u8",
+                "360p/index.m3u8",
+                "240p/index.m3u8",
+                "144p/index.m3u8",
+                "sound/index.m3u8",
+            ],
+            Self::Apart => &["index.m3u8", "pictures/index.m3u8", "sound/index.m3u8"],
+            Self::Subtitles => &["index.m3u8", "main.m3u8", "main_vtt.m3u8"],
+            _ => &["index.m3u8"],
+        }
+    }
+}
+
 /// A running encoder.
 #[derive(Debug)]
 pub struct Ffmpeg {
     pub(super) process: Process,
-    format: Format,
 }
 
 /// Removed segments that ffmpeg keeps: more than RFC 8216 §6.2.2 asks for a window of six.
@@ -72,23 +89,7 @@ impl Ffmpeg {
             output(&mut command, format, work, served)?;
         }
         let process = Process::spawn(&mut command, "ffmpeg", "ffmpeg", &work.join("ffmpeg.log"))?;
-        Ok(Self { process, format })
-    }
-
-    /// The playlists that it writes, relative to the folder served.
-    pub(super) const fn playlists(&self) -> &'static [&'static str] {
-        match self.format {
-            Format::Fmp4 => &[
-                "index.m3u8",
-                "360p/index.m3u8",
-                "240p/index.m3u8",
-                "144p/index.m3u8",
-                "sound/index.m3u8",
-            ],
-            Format::Apart => &["index.m3u8", "pictures/index.m3u8", "sound/index.m3u8"],
-            Format::Subtitles => &["index.m3u8", "main.m3u8", "main_vtt.m3u8"],
-            _ => &["index.m3u8"],
-        }
+        Ok(Self { process })
     }
 }
 

@@ -19,7 +19,7 @@ mod nginx;
 mod process;
 mod stream;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -48,6 +48,8 @@ pub struct Live {
 
 /// A segment of 6 s, and time to encode.
 const FIRST_PLAYLIST: Duration = Duration::from_secs(20);
+/// Four of them.
+const WINDOW: Duration = Duration::from_secs(40);
 
 impl Live {
     /// Starts both and waits until there is a playlist, which takes a segment's duration.
@@ -70,6 +72,27 @@ impl Live {
             folder,
         };
         live.encode().await?;
+        Ok(live)
+    }
+
+    /// Starts both and waits until there is a window of segments: an origin that has been on the air for
+    /// a while, so that a player can stand back three target durations from the first moment.
+    ///
+    /// # Errors
+    /// As [`Live::start`].
+    pub async fn on_air(clip: Clip, format: Format) -> Result<Self, Error> {
+        let live = Self::start(clip, format).await?;
+        let playlists = live.playlists();
+        wait_until(WINDOW, "a window of segments", async || {
+            let is_long = |path: &PathBuf| {
+                std::fs::read_to_string(path).is_ok_and(|text| {
+                    // A multivariant playlist lists none.
+                    text.contains("#EXT-X-STREAM-INF") || text.matches("#EXTINF").count() >= 4
+                })
+            };
+            playlists.iter().all(is_long).then_some(())
+        })
+        .await?;
         Ok(live)
     }
 
@@ -120,16 +143,18 @@ impl Live {
             .map_or_else(|| Ok(Vec::new()), Nginx::requests)
     }
 
+    fn playlists(&self) -> Vec<PathBuf> {
+        let served = self.folder.path().join("www");
+        let written = self.format.playlists().iter();
+        written.map(|path| served.join(path)).collect()
+    }
+
     async fn encode(&mut self) -> Result<(), Error> {
         let served = self.folder.path().join("www");
+        let playlists = self.playlists();
         let ffmpeg = self
             .ffmpeg
             .insert(Ffmpeg::start(self.clip, self.format, self.folder.path(), &served).await?);
-        let playlists: Vec<_> = ffmpeg
-            .playlists()
-            .iter()
-            .map(|playlist| served.join(playlist))
-            .collect();
         let waited = wait_until(FIRST_PLAYLIST, "ffmpeg's first playlist", async || {
             let exists = playlists.iter().all(|playlist| playlist.exists());
             (exists || ffmpeg.process.exited().is_some()).then_some(exists)

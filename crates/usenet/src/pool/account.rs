@@ -275,9 +275,13 @@ impl Account {
 
     fn failed(&mut self, what: &str, now: Instant) {
         self.failures += 1;
-        self.failures_in_row += 1;
         self.last_error = Some(what.to_owned());
         tracing::debug!(host = %self.settings.host, error = %what, "connection failed");
+        // Several are opened at once, and fail together: that is one reason to rest longer, not several.
+        if self.is_resting(now) {
+            return;
+        }
+        self.failures_in_row += 1;
         if self.failures_in_row >= FAILURES_MAX && self.slots.is_empty() {
             let doublings = (self.failures_in_row - FAILURES_MAX).min(6);
             let rest = (REST_MIN * 2_u32.pow(doublings)).min(REST_MAX);
