@@ -12,19 +12,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("hls", &["base"]),
     ("nzb", &["base"]),
+    ("grant", &["base"]),
     ("fetch", &["base", "hls"]),
     ("store", &["base", "hls"]),
     ("live", &["base", "fetch", "hls", "store"]),
     ("usenet", &["base", "fetch", "nzb", "store"]),
+    ("vod", &["base", "fetch", "hls", "store"]),
     (
         "server",
-        &["base", "fetch", "hls", "live", "store", "usenet"],
+        &[
+            "base", "fetch", "grant", "hls", "live", "store", "usenet", "vod",
+        ],
     ),
     ("testkit", &["base", "hls", "nzb"]),
     (
         "perennial",
         &[
-            "base", "fetch", "hls", "live", "server", "store", "testkit", "usenet",
+            "base", "fetch", "grant", "hls", "live", "server", "store", "testkit", "usenet", "vod",
         ],
     ),
 ];
@@ -33,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const FAKES: &str = "testkit";
 
 /// Crates that take bytes and `now` and return values, and what they must not reach for.
-const PURE: &[&str] = &["base", "hls", "nzb"];
+const PURE: &[&str] = &["base", "grant", "hls", "nzb"];
 const IMPURE_CRATES: &[&str] = &["axum", "hyper", "mio", "reqwest", "sqlx", "tokio"];
 const IMPURE_CALLS: &[&str] = &["std::fs", "std::net", "Instant::now", "SystemTime::now"];
 
