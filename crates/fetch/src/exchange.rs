@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout};
 use url::Url;
@@ -80,7 +81,13 @@ impl Exchange<'_> {
         let fields = self.fields(url, headers)?;
         let turn = self.request.manners.turn(url).await?;
         let sent = Instant::now();
-        let sending = self.http.get(url.clone()).headers(fields).send();
+        let method = if self.request.head {
+            Method::HEAD
+        } else {
+            Method::GET
+        };
+        let sending = self.http.request(method, url.clone());
+        let sending = sending.headers(fields).send();
         let sending = CONNECT_LIMIT.scope(self.request.timeouts.connect, sending);
         let limit = self.request.timeouts.first_byte;
         let response = timeout(limit, sending)

@@ -13,7 +13,7 @@ use crate::manners::Manners;
 /// What players send, and what most providers expect to see.
 pub const USER_AGENT: &str = "VLC/3.0.20 LibVLC/3.0.20";
 
-/// A GET request.
+/// A GET request, or a HEAD.
 #[derive(Clone)]
 pub struct Request {
     /// http or https.
@@ -29,6 +29,10 @@ pub struct Request {
     pub user_agent: String,
     /// The part of the resource that is wanted, exactly.
     pub range: Option<ByteRange>,
+    /// HEAD in place of GET.
+    pub head: bool,
+    /// Take any status for an answer, so that the caller judges; else all but 2xx are errors.
+    pub any_status: bool,
     /// Ask for gzip (playlists), else for identity (media).
     pub gzip: bool,
     /// Bytes of body that are accepted, unpacked and packed. `u64::MAX` for an endless stream.
@@ -75,6 +79,8 @@ impl Request {
             headers: Headers::default(),
             user_agent: USER_AGENT.to_owned(),
             range: None,
+            head: false,
+            any_status: false,
             gzip: true,
             body_max: PLAYLIST_MAX,
             timeouts: Timeouts::default(),

@@ -37,11 +37,13 @@ pub struct Streaming {
     body: Body,
 }
 
-/// A successful response without its body.
+/// A response without its body.
 #[derive(Clone)]
 pub struct Head {
-    /// 2xx.
+    /// 2xx, or what it is for a request of [`Request::any_status`].
     pub status: u16,
+    /// As they came.
+    pub headers: HeaderMap,
     /// Where redirects led: the base of the references in the body. Secret in `Debug`.
     pub final_url: Url,
     /// `Content-Type` as sent.
@@ -117,7 +119,7 @@ impl Streaming {
         } = arrived;
         let take = || {
             let (status, headers) = (response.status(), response.headers());
-            if !status.is_success() {
+            if !status.is_success() && !request.any_status {
                 return Err(Fault::Status {
                     code: status.as_u16(),
                     retry_after: retry_after::parse(headers),
@@ -127,7 +129,8 @@ impl Streaming {
             if packed && request.range.is_some() {
                 return Err(GZIP_UNASKED);
             }
-            let slice = Slice::new(request.range, status, headers)?;
+            let range = request.range.filter(|_| status.is_success());
+            let slice = Slice::new(range, status, headers)?;
             let mut head = Head::new(&response, &url, first_byte);
             let patience = Patience::new(&request.timeouts, total, request.pace);
             let body = Body::new(response, turn, patience, slice, request.body_max)?;
@@ -182,6 +185,7 @@ impl Head {
             .and_then(|value| value.to_str().ok());
         Self {
             status: response.status().as_u16(),
+            headers: headers.clone(),
             final_url: url.clone(),
             content_type: content_type.map(ToOwned::to_owned),
             length: None,

@@ -21,6 +21,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0001_keys_channels_positions.sql"),
     ),
     (2, "imports", include_str!("../migrations/0002_imports.sql")),
+    (
+        3,
+        "assets, shares, grants",
+        include_str!("../migrations/0003_assets_shares_grants.sql"),
+    ),
 ];
 const SCHEMA: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// The name that sqlx gives it.

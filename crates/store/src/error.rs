@@ -91,7 +91,7 @@ pub enum Error {
         max: usize,
     },
     /// The operating system gives no random bytes.
-    #[error("no random bytes for a new api key: {0}")]
+    #[error("no random bytes for a new secret: {0}")]
     Random(getrandom::Error),
 }
 

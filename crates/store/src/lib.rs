@@ -1,5 +1,6 @@
 //! State that survives a restart: API keys, the channels that were added through the API, where each
-//! channel's numbers stand, and the posts that were submitted.
+//! channel's numbers stand, the posts that were submitted, the assets of private libraries, their
+//! shares, and what grants need.
 //!
 //! One code runs on two backends, both compiled in: SQLite in the data directory, and Postgres. Media
 //! never passes through here, and what a channel's definition means is none of this crate's business.
@@ -7,13 +8,16 @@
 //! [`Store`] is a cheap handle. What is asked often is answered from memory ([`KeyRing`]); what is
 //! written often is written behind ([`Positions`]).
 
+mod assets;
 mod backend;
 mod channels;
 mod error;
+mod grants;
 mod imports;
 mod keys;
 mod location;
 mod positions;
+mod shares;
 mod writer;
 
 #[cfg(test)]
@@ -25,12 +29,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+pub use assets::{ASSETS_MAX, ASSETS_PAGE, Kept, StoredAsset};
 pub use channels::{CHANNELS_MAX, DEFINITION_BYTES_MAX, StoredChannel};
 pub use error::{Error, Fault};
+pub use grants::{
+    RevocationMark, SECRET_LENGTH, SECRETS_MAX, StoredEpoch, StoredSecret, StoredSession,
+};
 pub use imports::{IMPORTS_MAX, NZB_BYTES_MAX, NewImport, StoredImport};
 pub use keys::{KEYS_MAX, KeyId, KeyInfo, KeyRing};
 pub use location::Location;
 pub use positions::{Health, Position, Positions};
+pub use shares::{ACTIVITY_MAX, Activity, SHARES_MAX, StoredShare};
 
 use backend::{Db, Schema};
 use writer::Writer;

@@ -2,6 +2,7 @@
 
 mod faults;
 mod suite;
+mod vod;
 
 use std::io::Write;
 use std::sync::Once;

@@ -1,0 +1,155 @@
+//! A library: a bucket or a directory, behind one face.
+
+use std::pin::Pin;
+
+use base::ByteRange;
+use bytes::Bytes;
+use fetch::Client;
+use futures_util::Stream;
+
+use crate::Error;
+use crate::dir::Directory;
+use crate::s3::Bucket;
+use crate::spec::{LibrarySpec, Segments, Where};
+
+/// A library.
+#[derive(Debug)]
+pub struct Library {
+    /// As it is configured.
+    pub spec: LibrarySpec,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    S3(Box<Bucket>),
+    Dir(Directory),
+}
+
+/// What an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Bytes.
+    pub length: u64,
+    /// With its quotes; changes with the bytes.
+    pub etag: String,
+}
+
+/// Bytes on their way.
+pub type Object = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// An object in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Bytes.
+    pub length: u64,
+}
+
+impl Library {
+    /// A library; nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// The specification makes no URL.
+    pub fn new(spec: LibrarySpec, client: Client) -> Result<Self, Error> {
+        let store = match &spec.place {
+            Where::S3(s3) => Store::S3(Box::new(Bucket::new(&spec.id, s3, client)?)),
+            Where::Dir(path) => Store::Dir(Directory::new(&spec.id, path.clone())),
+        };
+        Ok(Self { spec, store })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.spec.id
+    }
+
+    /// How segments reach viewers.
+    pub fn segments(&self) -> Segments {
+        match self.store {
+            Store::S3(_) => self.spec.segments,
+            Store::Dir(_) => Segments::Tunnel,
+        }
+    }
+
+    /// The bucket, if it is one.
+    pub fn bucket(&self) -> Option<&Bucket> {
+        match &self.store {
+            Store::S3(bucket) => Some(bucket),
+            Store::Dir(_) => None,
+        }
+    }
+
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        match &self.store {
+            Store::S3(_) => None,
+            Store::Dir(directory) => Some(directory),
+        }
+    }
+
+    /// A whole object of at most `max` bytes.
+    ///
+    /// # Errors
+    /// It is absent or longer, or the store is unwell.
+    pub async fn get(&self, key: &str, max: u64, now_ms: i64) -> Result<(Meta, Bytes), Error> {
+        match &self.store {
+            Store::S3(bucket) => bucket.get(key, max, now_ms).await,
+            Store::Dir(directory) => directory.get(key, max).await,
+        }
+    }
+
+    /// What an object is, without its bytes.
+    ///
+    /// # Errors
+    /// It is absent, or the store is unwell.
+    pub async fn head(&self, key: &str, now_ms: i64) -> Result<Meta, Error> {
+        match &self.store {
+            Store::S3(bucket) => bucket.head(key, now_ms).await,
+            Store::Dir(directory) => directory.head(key).await,
+        }
+    }
+
+    /// A page of what lies below `prefix`, and what the next page begins with.
+    ///
+    /// # Errors
+    /// The store is unwell.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<String>,
+        now_ms: i64,
+    ) -> Result<(Vec<Listed>, Option<String>), Error> {
+        match &self.store {
+            Store::S3(bucket) => bucket.list(prefix, after, now_ms).await,
+            Store::Dir(directory) => Ok((directory.list(prefix).await?, None)),
+        }
+    }
+}
+
+impl Meta {
+    pub(crate) fn of(head: &fetch::Head, length: u64) -> Self {
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        // S3 always has an ETag; for a store that has none, its length and date stand in.
+        let etag = text(http::header::ETAG).map_or_else(
+            || {
+                let changed = text(http::header::LAST_MODIFIED).unwrap_or_default();
+                let word: String = changed
+                    .chars()
+                    .filter(char::is_ascii_alphanumeric)
+                    .collect();
+                format!("\"{length:x}-{word}\"")
+            },
+            str::to_owned,
+        );
+        Self { length, etag }
+    }
+
+    /// All of it.
+    pub fn whole(&self) -> Option<ByteRange> {
+        (self.length > 0).then_some(ByteRange {
+            start: 0,
+            end: self.length,
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! What an asset is: how long, how large, in which variants. Exact or unknown.
+
+use std::time::Duration;
+
+use hls::playlist::{Limits, Multivariant, Playlist, Variables};
+use url::Url;
+
+use crate::asset::{Asset, Plays, Probe, Size};
+use crate::confine::{Prefix, encode_path};
+use crate::error::Error;
+use crate::library::Library;
+
+/// Probing one asset may take this long; then what is known by then is kept.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Pages of a list: 50,000 objects.
+const PAGES_MAX: usize = 50;
+const CODECS_MAX: usize = 16;
+
+/// Looks at an asset. What keeps it from being played is said in the result.
+pub(crate) async fn probe(library: &Library, asset: &Asset, now_ms: i64) -> Probe {
+    let looking = Box::pin(look(library, asset, now_ms));
+    match tokio::time::timeout(TIMEOUT, looking).await {
+        Ok(Ok(probe)) => probe,
+        Ok(Err(error)) => {
+            tracing::info!(asset = %asset.id, %error, "an asset cannot be played");
+            failed(error.told())
+        }
+        Err(_) => failed(format!("its library did not answer within {TIMEOUT:?}")),
+    }
+}
+
+fn failed(error: String) -> Probe {
+    Probe {
+        error: Some(error),
+        ..Probe::default()
+    }
+}
+
+async fn look(library: &Library, asset: &Asset, now_ms: i64) -> Result<Probe, Error> {
+    match asset.plays() {
+        Plays::Nothing => Ok(Probe::default()),
+        Plays::File(key) => Ok(Probe {
+            bytes: Some(library.head(key, now_ms).await?.length),
+            ..Probe::default()
+        }),
+        Plays::Hls { prefix, entry } => {
+            let prefix = Prefix::new(prefix).map_err(Error::Path)?;
+            let key = format!("{}/{entry}", prefix.as_str());
+            let probe = playlists(library, &prefix, &key, now_ms).await?;
+            let bytes = size(library, &prefix, now_ms).await?;
+            Ok(Probe { bytes, ..probe })
+        }
+    }
+}
+
+async fn playlists(
+    library: &Library,
+    prefix: &Prefix,
+    key: &str,
+    now_ms: i64,
+) -> Result<Probe, Error> {
+    let first = read(library, key, &Variables::default(), now_ms).await?;
+    match first {
+        Playlist::Media(media) => Ok(Probe {
+            duration_ms: duration_ms(&media),
+            ..Probe::default()
+        }),
+        Playlist::Multivariant(multi) => {
+            let mut probe = ladder(&multi);
+            let uri = multi
+                .variants
+                .first()
+                .map_or("", |variant| variant.uri.as_str());
+            let variant = prefix.resolve(key, uri).map_err(|reason| Error::Uri {
+                library: library.id().to_owned(),
+                key: key.to_owned(),
+                line: multi.variants.first().map_or(0, |variant| variant.line),
+                reason,
+            })?;
+            if let Playlist::Media(media) =
+                read(library, &variant.key, &multi.variables, now_ms).await?
+            {
+                probe.duration_ms = duration_ms(&media);
+            }
+            Ok(probe)
+        }
+    }
+}
+
+fn ladder(multi: &Multivariant) -> Probe {
+    let mut codecs: Vec<String> = Vec::new();
+    for codec in multi
+        .variants
+        .iter()
+        .filter_map(|v| v.codecs.as_deref())
+        .flat_map(|c| c.split(','))
+    {
+        let codec = codec.trim().to_owned();
+        if !codec.is_empty() && !codecs.contains(&codec) && codecs.len() < CODECS_MAX {
+            codecs.push(codec);
+        }
+    }
+    let variants = multi.variants.iter().map(|variant| Size {
+        bandwidth: variant.bandwidth,
+        width: variant.resolution.map(|r| r.width),
+        height: variant.resolution.map(|r| r.height),
+    });
+    Probe {
+        variants: variants.collect(),
+        codecs,
+        ..Probe::default()
+    }
+}
+
+fn duration_ms(media: &hls::playlist::Media) -> Option<u64> {
+    let whole: Duration = media.segments.iter().map(|segment| segment.duration).sum();
+    let ms = u64::try_from(whole.as_millis()).ok()?;
+    media.ended.then_some(ms)
+}
+
+async fn read(
+    library: &Library,
+    key: &str,
+    imports: &Variables,
+    now_ms: i64,
+) -> Result<Playlist, Error> {
+    let limits = Limits::default();
+    let (_, body) = library.get(key, limits.bytes_max as u64, now_ms).await?;
+    let url = format!("http://library.invalid/{}", encode_path(key));
+    let url: Url = url.parse().map_err(|_| Error::NotAPlaylistPath)?;
+    Playlist::parse(&body, &url, imports, &limits).map_err(|reason| Error::Playlist {
+        library: library.id().to_owned(),
+        key: key.to_owned(),
+        reason,
+    })
+}
+
+/// Bytes of all objects below a prefix; unknown where there are too many to count.
+async fn size(library: &Library, prefix: &Prefix, now_ms: i64) -> Result<Option<u64>, Error> {
+    let (mut bytes, mut after) = (0_u64, None);
+    for _ in 0..PAGES_MAX {
+        let below = format!("{}/", prefix.as_str());
+        let (page, next) = library.list(&below, after, now_ms).await?;
+        bytes += page.iter().map(|object| object.length).sum::<u64>();
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(Some(bytes)),
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,320 @@
+//! What a viewer whose grant was checked gets for a path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{ByteRange, RangeSet};
+use url::Url;
+
+use crate::asset::{Asset, Plays};
+use crate::confine::{Prefix, encode_path, file_name, is_playlist};
+use crate::error::Error;
+use crate::library::{Library, Meta, Object};
+use crate::mime::{disposition, mime_of};
+use crate::playlists::{Place, Rendered};
+use crate::rewrite::Flavour;
+use crate::s3::Presign;
+use crate::spec::Segments;
+use crate::vod::Vod;
+
+/// How a file gets to the viewer.
+pub enum Delivery {
+    /// A playlist.
+    Playlist(Arc<Rendered>),
+    /// The viewer fetches it there.
+    Redirect(Url),
+    /// Here it is.
+    Body(Answer),
+}
+
+/// Bytes and what to say of them.
+pub struct Answer {
+    /// The whole object.
+    pub meta: Meta,
+    /// Media type.
+    pub mime: &'static str,
+    /// The part that is sent, if it is only one.
+    pub part: Option<ByteRange>,
+    /// None for a HEAD, or where there is not a byte.
+    pub body: Option<Object>,
+}
+
+/// What is asked for with a grant's path or a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Below the asset's prefix, percent-encoded.
+    pub path: &'a str,
+    /// HEAD.
+    pub head: bool,
+    /// The value of `Range`.
+    pub range: Option<&'a str>,
+}
+
+/// Presigned URLs of whole files: pictures, sounds, originals.
+pub const FILE_TTL: Duration = Duration::from_secs(3600);
+
+impl Vod {
+    /// What lies at `path` of an asset: a playlist named relative to itself, or a media object by the
+    /// library's way.
+    ///
+    /// # Errors
+    /// The path is none, nothing is there, or the store is unwell.
+    pub async fn serve(&self, asset: &Asset, asked: Asked<'_>) -> Result<Delivery, Error> {
+        let library = self.library(&asset.library)?;
+        let (prefix, entry) = match asset.plays() {
+            Plays::Hls { prefix, entry } => (Prefix::new(prefix).map_err(Error::Path)?, entry),
+            Plays::File(key) => return self.file(&library, key, asked).await,
+            Plays::Nothing => return Err(Error::NotReady(asset.id.to_string())),
+        };
+        let key = prefix.at_path(asked.path).map_err(Error::Path)?;
+        if !is_playlist(&key) {
+            return self.deliver(&library, &key, asked).await;
+        }
+        let entry = format!("{}/{entry}", prefix.as_str());
+        let place = Place {
+            library: &library,
+            prefix: &prefix,
+            key: &key,
+            entry: &entry,
+        };
+        let now_ms = self.now_ms();
+        let presign = presigner(&library, now_ms);
+        let words = words(&library, now_ms, "");
+        let flavour = Flavour {
+            presign: presign.as_ref().map(|presign| presign as _),
+            ..Flavour::default()
+        };
+        let rendered = self.playlists().playlist(place, words, flavour, now_ms);
+        Ok(Delivery::Playlist(rendered.await?))
+    }
+
+    /// The playlist at `path` for who holds a token: playlists carry it on, media lies below
+    /// `media_root` (as `/vod/{asset}/{grant}/` without its first slash, relative to the root).
+    ///
+    /// # Errors
+    /// The path is no playlist's, nothing is there, or the store is unwell.
+    pub async fn playlist_with_token(
+        &self,
+        asset: &Asset,
+        path: &str,
+        token: &str,
+        media_root: &str,
+    ) -> Result<Arc<Rendered>, Error> {
+        let library = self.library(&asset.library)?;
+        let Plays::Hls { prefix, entry } = asset.plays() else {
+            return Err(Error::NotReady(asset.id.to_string()));
+        };
+        let prefix = Prefix::new(prefix).map_err(Error::Path)?;
+        let key = prefix.at_path(path).map_err(Error::Path)?;
+        if !is_playlist(&key) {
+            return Err(Error::NotAPlaylistPath);
+        }
+        let entry = format!("{}/{entry}", prefix.as_str());
+        let place = Place {
+            library: &library,
+            prefix: &prefix,
+            key: &key,
+            entry: &entry,
+        };
+        let now_ms = self.now_ms();
+        let presign = presigner(&library, now_ms);
+        // From /stream/hls/{path} up to the root: two folders and those of the path.
+        let up = "../".repeat(2 + path.matches('/').count());
+        let media_base = format!("{up}{media_root}");
+        let flavour = Flavour {
+            token: Some(token),
+            media_base: Some(&media_base),
+            presign: presign.as_ref().map(|presign| presign as _),
+        };
+        let words = words(&library, now_ms, &format!("{token} {media_base}"));
+        self.playlists()
+            .playlist(place, words, flavour, now_ms)
+            .await
+    }
+
+    /// A URL of an asset's file for who may have it, where its library hands out such: presigned, good
+    /// for an hour. `None` where the gateway must serve it itself.
+    ///
+    /// # Errors
+    /// There is nothing to play or to save.
+    pub fn file_url(&self, asset: &Asset, download: bool) -> Result<Option<Url>, Error> {
+        let library = self.library(&asset.library)?;
+        let key = self.file_key(asset, download)?;
+        let Some(bucket) = library
+            .bucket()
+            .filter(|_| library.segments() != Segments::Tunnel)
+        else {
+            return Ok(None);
+        };
+        let disposition = download.then(|| disposition(&asset.save_as(key)));
+        let presign = Presign {
+            key,
+            head: false,
+            disposition: disposition.as_deref(),
+            ttl: FILE_TTL,
+        };
+        Ok(Some(bucket.presign(presign, self.now_ms())))
+    }
+
+    /// The file that an asset plays, or the one that it is saved as: the original.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn file_key<'a>(&self, asset: &'a Asset, download: bool) -> Result<&'a str, Error> {
+        let original = asset.facts.raw_key.as_deref();
+        let played = match asset.plays() {
+            Plays::File(key) => Some(key),
+            Plays::Hls { .. } | Plays::Nothing => None,
+        };
+        if download {
+            let key = original.or(played);
+            return key.ok_or_else(|| Error::NoOriginal(asset.id.to_string()));
+        }
+        played.ok_or_else(|| Error::NotReady(asset.id.to_string()))
+    }
+
+    /// The path of the file that an asset plays, as [`Vod::serve`] takes it; of HLS, its first
+    /// playlist.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn entry_path(&self, asset: &Asset) -> Result<String, Error> {
+        match asset.plays() {
+            Plays::Hls { entry, .. } => Ok(encode_path(entry)),
+            Plays::File(key) => Ok(encode_path(file_name(key))),
+            Plays::Nothing => Err(Error::NotReady(asset.id.to_string())),
+        }
+    }
+
+    /// The original, to be saved, through the gateway.
+    ///
+    /// # Errors
+    /// There is none, or the store is unwell.
+    pub async fn original(&self, asset: &Asset, asked: Asked<'_>) -> Result<Answer, Error> {
+        let library = self.library(&asset.library)?;
+        let key = self.file_key(asset, true)?;
+        self.through(&library, key, asked).await
+    }
+
+    /// An asset of one file has one path: the file's name.
+    async fn file(
+        &self,
+        library: &Arc<Library>,
+        key: &str,
+        asked: Asked<'_>,
+    ) -> Result<Delivery, Error> {
+        if asked.path != encode_path(file_name(key)) {
+            return Err(Error::Missing {
+                library: library.id().to_owned(),
+                key: "a path that is not its file's name".to_owned(),
+            });
+        }
+        self.deliver(library, key, asked).await
+    }
+
+    async fn deliver(
+        &self,
+        library: &Arc<Library>,
+        key: &str,
+        asked: Asked<'_>,
+    ) -> Result<Delivery, Error> {
+        let is_key = key.ends_with(".key");
+        if let Some(bucket) = library.bucket()
+            && library.segments() != Segments::Tunnel
+            && !is_key
+        {
+            let presign = Presign {
+                key,
+                head: asked.head,
+                disposition: None,
+                ttl: library.spec.presign_ttl,
+            };
+            return Ok(Delivery::Redirect(bucket.presign(presign, self.now_ms())));
+        }
+        self.through(library, key, asked).await.map(Delivery::Body)
+    }
+
+    async fn through(
+        &self,
+        library: &Arc<Library>,
+        key: &str,
+        asked: Asked<'_>,
+    ) -> Result<Answer, Error> {
+        let now_ms = self.now_ms();
+        let meta = match library.directory() {
+            Some(directory) => directory.head(key).await?,
+            None if asked.head => library.head(key, now_ms).await?,
+            None => self.tunnels().meta(library, key, now_ms).await?,
+        };
+        let part = match RangeSet::resolve(asked.range, meta.length) {
+            Ok(RangeSet::Parts(parts)) if parts.len() == 1 => Some(parts[0]),
+            // Several at once are no player's wish, and get the whole (RFC 9110 §14.2).
+            Ok(_) => None,
+            Err(unsatisfiable) => {
+                return Err(Error::Range {
+                    length: unsatisfiable.length,
+                });
+            }
+        };
+        let range = part.or_else(|| meta.whole());
+        let body = match (range, library.directory()) {
+            (Some(range), Some(directory)) if !asked.head => {
+                Some(Box::pin(directory.read(key, range).await?) as Object)
+            }
+            (Some(range), None) if !asked.head => {
+                Some(self.tunnels().read(library, key, range, now_ms).await?)
+            }
+            _ => None,
+        };
+        let mime = mime_of(key);
+        Ok(Answer {
+            meta,
+            mime,
+            part,
+            body,
+        })
+    }
+}
+
+/// Signs the URLs of playlists, where the library wants that.
+fn presigner(library: &Library, now_ms: i64) -> Option<impl Fn(&str) -> String + Sync + '_> {
+    let bucket = library.bucket()?;
+    let ttl = library.spec.presign_ttl;
+    (library.segments() == Segments::Presign).then_some(move |key: &str| {
+        let presign = Presign {
+            key,
+            head: false,
+            disposition: None,
+            ttl,
+        };
+        bucket.presign(presign, now_ms).into()
+    })
+}
+
+/// What tells one rendering of a playlist from another: presigned URLs change with their date.
+fn words(library: &Library, now_ms: i64, rest: &str) -> String {
+    let step_ms = i64::try_from(library.spec.presign_ttl.as_millis() / 2).unwrap_or(i64::MAX);
+    match library.segments() {
+        Segments::Presign => format!("{} {rest}", now_ms / step_ms.max(1000)),
+        Segments::Redirect | Segments::Tunnel => rest.to_owned(),
+    }
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Playlist(_) => "Playlist",
+            Self::Redirect(_) => "Redirect",
+            Self::Body(_) => "Body",
+        })
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("meta", &self.meta)
+            .field("part", &self.part)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,356 @@
+//! Bytes through the gateway: a thousand viewers of a segment cost the store one request, and a reader
+//! joins a transfer that is on its way.
+//!
+//! An object of up to [`WHOLE_MAX`] is fetched whole, once. A longer one is fetched in blocks, with one
+//! block of read-ahead, each block as if it were an object. Both lie in one cache of bounded size; what
+//! does not fit any more is forgotten when its readers are done.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::ByteRange;
+use bytes::Bytes;
+use fetch::Streaming;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use moka::future::Cache;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::library::{Library, Meta, Object};
+use crate::task;
+
+/// Objects up to this are fetched whole.
+pub(crate) const WHOLE_MAX: u64 = 8 << 20;
+/// Longer ones in pieces of this.
+const BLOCK: u64 = 4 << 20;
+/// Of all libraries together.
+const CACHE_BYTES_MAX: u64 = 192 << 20;
+/// An object that was replaced under its key is seen after this at the latest.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// The cache. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tunnels(Cache<Id, Entry>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Id {
+    library: String,
+    key: String,
+    /// A block of the object of this ETag, or else all of whichever it is.
+    block: Option<(String, u64)>,
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    Transfer(Arc<Transfer>),
+    /// Too long to be fetched whole.
+    Long(Meta),
+}
+
+/// Bytes that are arriving, or have arrived.
+#[derive(Debug)]
+struct Transfer {
+    meta: Meta,
+    length: u64,
+    chunks: Mutex<Vec<Bytes>>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Clone, Debug)]
+enum Progress {
+    Arriving,
+    Complete,
+    Failed(Error),
+}
+
+impl Tunnels {
+    pub(crate) fn new() -> Self {
+        let weight = |_: &Id, entry: &Entry| match entry {
+            Entry::Transfer(transfer) => u32::try_from(transfer.length).unwrap_or(u32::MAX),
+            Entry::Long(_) => 256,
+        };
+        Self(
+            Cache::builder()
+                .weigher(weight)
+                .max_capacity(CACHE_BYTES_MAX)
+                .time_to_live(FRESH)
+                .build(),
+        )
+    }
+
+    /// What an object is; its bytes may be on their way after this.
+    pub(crate) async fn meta(
+        &self,
+        library: &Arc<Library>,
+        key: &str,
+        now_ms: i64,
+    ) -> Result<Meta, Error> {
+        Ok(match self.entry(library, key, now_ms).await? {
+            Entry::Transfer(transfer) => transfer.meta.clone(),
+            Entry::Long(meta) => meta,
+        })
+    }
+
+    /// A part of an object.
+    pub(crate) async fn read(
+        &self,
+        library: &Arc<Library>,
+        key: &str,
+        range: ByteRange,
+        now_ms: i64,
+    ) -> Result<Object, Error> {
+        match self.entry(library, key, now_ms).await? {
+            Entry::Transfer(transfer) => Ok(transfer.read(range)),
+            Entry::Long(meta) => {
+                let blocks = Blocks {
+                    tunnels: self.clone(),
+                    library: library.clone(),
+                    key: key.to_owned(),
+                    meta,
+                    now_ms,
+                };
+                blocks.read(range).await
+            }
+        }
+    }
+
+    async fn entry(&self, library: &Arc<Library>, key: &str, now_ms: i64) -> Result<Entry, Error> {
+        let id = Id {
+            library: library.id().to_owned(),
+            key: key.to_owned(),
+            block: None,
+        };
+        let (tunnels, again) = (self.clone(), id.clone());
+        let open = async move {
+            let bucket = library.bucket().ok_or(NOT_A_BUCKET)?;
+            let streaming = bucket.open(key, None, None, now_ms).await?;
+            let length = streaming
+                .head
+                .length
+                .ok_or_else(|| unwell(library, key, "sends no length"))?;
+            let meta = Meta::of(&streaming.head, length);
+            if length > WHOLE_MAX {
+                return Ok(Entry::Long(meta));
+            }
+            Ok(Entry::Transfer(
+                tunnels.begin(again, meta, length, streaming, library),
+            ))
+        };
+        self.0
+            .try_get_with(id, Box::pin(open))
+            .await
+            .map_err(|error: Arc<Error>| Error::clone(&error))
+    }
+
+    /// Lets the bytes come in, whether anybody reads them or not.
+    fn begin(
+        &self,
+        id: Id,
+        meta: Meta,
+        length: u64,
+        mut streaming: Streaming,
+        library: &Arc<Library>,
+    ) -> Arc<Transfer> {
+        let transfer = Arc::new(Transfer {
+            meta,
+            length,
+            chunks: Mutex::default(),
+            progress: watch::Sender::new(Progress::Arriving),
+        });
+        let (arriving, cache, library) = (transfer.clone(), self.0.clone(), library.clone());
+        task::spawn("transfer from a store", async move {
+            let end = loop {
+                match streaming.chunk().await {
+                    Ok(Some(bytes)) => arriving.push(bytes),
+                    Ok(None) if arriving.arrived() == length => break Progress::Complete,
+                    Ok(None) => {
+                        break Progress::Failed(unwell(&library, &id.key, "cut the body short"));
+                    }
+                    Err(error) => {
+                        break Progress::Failed(unwell(
+                            &library,
+                            &id.key,
+                            &error.fault.to_string(),
+                        ));
+                    }
+                }
+            };
+            if let Progress::Failed(error) = &end {
+                tracing::warn!(%error, "a transfer failed");
+                // The next who asks begins anew.
+                cache.invalidate(&id).await;
+            }
+            arriving.progress.send_replace(end);
+        });
+        transfer
+    }
+}
+
+impl Transfer {
+    fn chunks(&self) -> std::sync::MutexGuard<'_, Vec<Bytes>> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, bytes: Bytes) {
+        self.chunks().push(bytes);
+        self.progress.send_replace(Progress::Arriving);
+    }
+
+    fn arrived(&self) -> u64 {
+        self.chunks().iter().map(|chunk| chunk.len() as u64).sum()
+    }
+
+    /// The bytes of `range`, as they come.
+    fn read(self: Arc<Self>, range: ByteRange) -> Object {
+        let reader = Reader {
+            progress: self.progress.subscribe(),
+            transfer: self,
+            chunk: 0,
+            chunk_at: 0,
+            at: range.start,
+            end: range.end,
+        };
+        Box::pin(stream::try_unfold(reader, async |mut reader| {
+            Ok(reader.next().await?.map(|bytes| (bytes, reader)))
+        }))
+    }
+}
+
+/// Where one viewer is in a transfer.
+struct Reader {
+    transfer: Arc<Transfer>,
+    progress: watch::Receiver<Progress>,
+    /// The next chunk, and the offset at which it begins.
+    chunk: usize,
+    chunk_at: u64,
+    at: u64,
+    end: u64,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        while self.at < self.end {
+            // Seen before the chunks are looked at, so that none can arrive in between unnoticed.
+            let progress = self.progress.borrow_and_update().clone();
+            let chunk = self.transfer.chunks().get(self.chunk).cloned();
+            let Some(chunk) = chunk else {
+                match progress {
+                    Progress::Failed(error) => return Err(error),
+                    Progress::Complete => return Ok(None),
+                    Progress::Arriving => {}
+                }
+                // The sender lives in the transfer, which is held here.
+                let _ = self.progress.changed().await;
+                continue;
+            };
+            let (start, end) = (self.chunk_at, self.chunk_at + chunk.len() as u64);
+            self.chunk += 1;
+            self.chunk_at = end;
+            if end <= self.at {
+                continue;
+            }
+            // Both lie inside the chunk, which is in memory.
+            let from = (self.at - start) as usize;
+            let to = (self.end.min(end) - start) as usize;
+            self.at = self.end.min(end);
+            return Ok(Some(chunk.slice(from..to)));
+        }
+        Ok(None)
+    }
+}
+
+/// A long object.
+#[derive(Clone)]
+struct Blocks {
+    tunnels: Tunnels,
+    library: Arc<Library>,
+    key: String,
+    meta: Meta,
+    now_ms: i64,
+}
+
+impl Blocks {
+    async fn read(self, range: ByteRange) -> Result<Object, Error> {
+        // The first block is asked for before the answer begins, so that what goes wrong has a status.
+        let first = self.part(range, range.start / BLOCK).await?;
+        let last = (range.end - 1) / BLOCK;
+        let rest = stream::iter(range.start / BLOCK + 1..=last).then(move |index| {
+            let blocks = self.clone();
+            async move { blocks.part(range, index).await }
+        });
+        Ok(Box::pin(first.chain(rest.try_flatten())))
+    }
+
+    /// What of `range` lies in a block; the next block is asked for meanwhile.
+    async fn part(&self, range: ByteRange, index: u64) -> Result<Object, Error> {
+        let transfer = self.block(index).await?;
+        if (index + 1) * BLOCK < range.end {
+            let blocks = self.clone();
+            task::spawn("read-ahead", async move {
+                if let Err(error) = blocks.block(index + 1).await {
+                    tracing::debug!(%error, "read-ahead failed; its reader will try again");
+                }
+            });
+        }
+        let start = index * BLOCK;
+        Ok(transfer.read(ByteRange {
+            start: range.start.max(start) - start,
+            end: range.end.min(start + BLOCK) - start,
+        }))
+    }
+
+    async fn block(&self, index: u64) -> Result<Arc<Transfer>, Error> {
+        let Self {
+            tunnels,
+            library,
+            key,
+            meta,
+            now_ms,
+        } = self;
+        let id = Id {
+            library: library.id().to_owned(),
+            key: key.clone(),
+            block: Some((meta.etag.clone(), index)),
+        };
+        let range = ByteRange {
+            start: index * BLOCK,
+            end: ((index + 1) * BLOCK).min(meta.length),
+        };
+        let again = id.clone();
+        let open = async move {
+            let bucket = library.bucket().ok_or(NOT_A_BUCKET)?;
+            let opened = bucket
+                .open(key, Some(range), Some(&meta.etag), *now_ms)
+                .await;
+            if opened.is_err() {
+                // It may be another object by now: ask again what it is.
+                let whole = Id {
+                    block: None,
+                    ..again.clone()
+                };
+                tunnels.0.invalidate(&whole).await;
+            }
+            let transfer = tunnels.begin(again, meta.clone(), range.len(), opened?, library);
+            Ok(Entry::Transfer(transfer))
+        };
+        let entry = tunnels.0.try_get_with(id, Box::pin(open)).await;
+        match entry.map_err(|error: Arc<Error>| Error::clone(&error))? {
+            Entry::Transfer(transfer) => Ok(transfer),
+            Entry::Long(_) => Err(NOT_A_BUCKET),
+        }
+    }
+}
+
+const NOT_A_BUCKET: Error = Error::Invalid {
+    what: "the library",
+    reason: "is no bucket",
+};
+
+fn unwell(library: &Library, key: &str, reason: &str) -> Error {
+    Error::Unwell {
+        library: library.id().to_owned(),
+        key: key.to_owned(),
+        reason: reason.to_owned(),
+        passing: true,
+    }
+}
