@@ -3,24 +3,33 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use base::Redacted;
+use grant::Rules;
 use hls::channel::VariantFilter;
 use live::spec::ChannelSpec;
 use live::{Live, SystemClock};
-use server::{Access, App, Listener, Reload, Tls};
+use server::{Access, App, GrantSettings, Grants, Listener, Reload, Tls};
 use store::{Location, Store};
 use tokio_util::sync::CancellationToken;
+use vod::{LibrarySpec, S3Spec, Vod, Where};
 
-use crate::config::{Config, Variants};
+use crate::cli::ConfigFile;
+use crate::config::{Config, LibraryPlace, Secret, Variants, Viewers};
 
 /// A gateway that is ready to serve.
 #[derive(Debug)]
 pub struct Gateway {
     /// The channels.
     pub live: Live,
+    /// Private libraries.
+    pub vod: Vod,
+    /// Who may see what.
+    pub grants: Grants,
     /// State.
     pub store: Store,
     listener: Listener,
@@ -29,6 +38,8 @@ pub struct Gateway {
 
 /// How often keys that another process made or revoked are looked for.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
+/// To one store; more wait.
+const LIBRARY_REQUESTS_MAX: usize = 32;
 
 impl Gateway {
     /// Opens the store, binds the listener and knows the channels; nothing is served yet.
@@ -45,15 +56,12 @@ impl Gateway {
         let listener = Listener::bind(config.server.listen, tls).await?;
         let own = vec![listener.address()];
         let client = fetch::Client::new(fetch::Settings {
-            own,
+            own: own.clone(),
             ..fetch::Settings::default()
         })?;
-        let live = Live::new(
-            live_settings(config),
-            client,
-            store.clone(),
-            Arc::new(SystemClock::new()),
-        );
+        let clock = Arc::new(SystemClock::new());
+        let live = Live::new(live_settings(config), client, store.clone(), clock.clone());
+        let Libraries { vod, grants } = Libraries::open(config, &store, own, clock).await?;
         live.apply(
             live_settings(config),
             &accounts(config),
@@ -65,15 +73,23 @@ impl Gateway {
             public_url: config.server.public_url.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             access,
+            viewers_need_grants: Arc::new(AtomicBool::new(config.auth.viewers == Viewers::Grant)),
             reload: None,
             stop: CancellationToken::new(),
         };
         Ok(Self {
             live,
+            vod,
+            grants,
             store,
             listener,
             settings,
         })
+    }
+
+    /// Whether viewers of live channels need grants; a reload changes it.
+    pub fn viewers_need_grants(&self) -> Arc<AtomicBool> {
+        self.settings.viewers_need_grants.clone()
     }
 
     /// Where it listens.
@@ -90,21 +106,27 @@ impl Gateway {
     pub async fn serve(self, extra: Router, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self {
             live,
+            vod,
+            grants,
             store,
             listener,
             settings,
         } = self;
         let end = settings.stop.clone();
-        let app = App::new(live.clone(), store.clone(), settings);
+        let app = App::new(live.clone(), vod, grants.clone(), store.clone(), settings);
         let router = server::router(app.clone()).merge(extra);
         let serving = tokio::spawn(listener.serve(app, router, end.clone()));
         let keys = tokio::spawn(follow_keys(store.clone()));
+        let following = grants.clone();
+        let revocations = tokio::spawn(async move { following.follow().await });
         stop.await;
         tracing::info!("stopping: running responses get ten seconds");
         end.cancel();
         serving.await.context("the listener's task")?;
         live.shutdown().await;
         keys.abort();
+        revocations.abort();
+        grants.save().await;
         store.close().await.map_err(with_hint)
     }
 }
@@ -115,6 +137,114 @@ pub(crate) async fn load_stored(live: &Live) -> Result<(), store::Error> {
         tracing::warn!(reason = %left_out, "a stored channel is left out");
     }
     Ok(())
+}
+
+/// Private libraries and the grants to them: also beside a running gateway.
+#[derive(Debug)]
+pub(crate) struct Libraries {
+    pub(crate) vod: Vod,
+    pub(crate) grants: Grants,
+}
+
+impl Libraries {
+    /// Over a store; nothing is asked of the libraries yet. `own` are addresses not to fetch from.
+    pub(crate) async fn open(
+        config: &Config,
+        store: &Store,
+        own: Vec<SocketAddr>,
+        clock: Arc<SystemClock>,
+    ) -> anyhow::Result<Self> {
+        let vod = Vod::new(library_client(own)?, store.clone(), clock.clone());
+        vod.apply(library_specs(config))?;
+        let grants = Grants::open(store.clone(), clock, grant_settings(config)?).await;
+        let grants = grants.map_err(with_hint)?;
+        Ok(Self { vod, grants })
+    }
+}
+
+/// What a command works on, beside a running gateway or alone.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    pub(crate) store: Store,
+    pub(crate) vod: Vod,
+    pub(crate) grants: Grants,
+}
+
+/// Runs a command on the state of the configuration `file`.
+pub(crate) fn beside(
+    file: &ConfigFile,
+    work: impl AsyncFnOnce(Beside) -> anyhow::Result<crate::Exit>,
+) -> crate::Exit {
+    crate::with_config(file.path(), |loaded| {
+        run(async move {
+            let config = &loaded.config;
+            let location = Location::Directory(config.server.data_dir.clone());
+            let store = Store::join(&location).await.map_err(with_hint)?;
+            let clock = Arc::new(SystemClock::new());
+            let Libraries { vod, grants } =
+                Libraries::open(config, &store, Vec::new(), clock).await?;
+            let state = store.clone();
+            let done = work(Beside { store, vod, grants }).await;
+            state.close().await.map_err(with_hint)?;
+            done
+        })
+    })
+}
+
+/// A client for stores: many requests at once, none held back.
+pub(crate) fn library_client(own: Vec<SocketAddr>) -> Result<fetch::Client, fetch::Error> {
+    fetch::Client::new(fetch::Settings {
+        own,
+        spacing: Duration::ZERO,
+        at_once: LIBRARY_REQUESTS_MAX,
+        ..fetch::Settings::default()
+    })
+}
+
+/// The `[[library]]` sections as the libraries want them.
+pub(crate) fn library_specs(config: &Config) -> Vec<LibrarySpec> {
+    let value = |secret: &Secret| secret.value.clone();
+    let libraries = config.libraries.iter();
+    libraries
+        .map(|library| LibrarySpec {
+            id: library.id.clone(),
+            place: match &library.place {
+                LibraryPlace::Dir(path) => Where::Dir(path.clone()),
+                LibraryPlace::S3(bucket) => Where::S3(S3Spec {
+                    endpoint: bucket.endpoint.clone(),
+                    region: bucket.region.clone(),
+                    bucket: bucket.bucket.clone(),
+                    path_style: bucket.path_style,
+                    access_key_id: value(&bucket.access_key_id),
+                    secret_access_key: value(&bucket.secret_access_key),
+                    session_token: bucket.session_token.as_ref().map(value),
+                }),
+            },
+            segments: library.segments,
+            presign_ttl: library.presign_ttl,
+        })
+        .collect()
+}
+
+/// The `[grants]` section as the grants want it.
+pub(crate) fn grant_settings(config: &Config) -> anyhow::Result<GrantSettings> {
+    let grants = &config.grants;
+    let bytes = |secret: &Secret| secret.value.expose().as_bytes().to_vec();
+    let issuers = grants.issuers.iter().map(|issuer| {
+        let (kid, audience) = (issuer.kid.clone(), issuer.audience.clone());
+        grant::issuer::Issuer::new(kid, issuer.algorithm, &bytes(&issuer.key), audience)
+    });
+    Ok(GrantSettings {
+        rules: Rules {
+            ttl: grants.ttl,
+            idle_max: grants.max,
+        },
+        hls_secret: grants
+            .jwt_secret
+            .as_ref()
+            .map(|secret| Redacted::new(bytes(secret))),
+        issuers: issuers.collect::<Result<_, _>>()?,
+    })
 }
 
 /// Keys made or revoked by `perennial key` take effect within a second.

@@ -4,7 +4,7 @@ use base::redact_url;
 
 use crate::cli::Exit;
 use crate::config::Loaded;
-use crate::{app, log, probe};
+use crate::{app, library_check, log, probe};
 
 pub(crate) fn run(loaded: Loaded) -> Exit {
     app::run(check(loaded))
@@ -50,6 +50,7 @@ async fn check(loaded: Loaded) -> anyhow::Result<Exit> {
             log::say(&line);
         }
     }
+    failed += library_check::all(config).await?;
     Ok(if failed == 0 {
         Exit::Done
     } else {

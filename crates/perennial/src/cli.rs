@@ -12,11 +12,7 @@ use live::spec::{ChannelSpec, SourceSpec};
 use url::Url;
 
 const EXAMPLES: &str = "\
-Examples:
-  perennial demo
-  perennial live -u http://origin/live.m3u8 -c news
-  perennial serve -c /etc/perennial/perennial.toml
-
+Begin with: perennial demo
 Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration";
 
 const LIVE_EXAMPLES: &str = "\
@@ -24,6 +20,24 @@ Examples:
   perennial live -u http://origin/live.m3u8 -c news
   perennial live -u http://a.example/x.m3u8 -u http://b.example/x.m3u8 -c sport
 The channel plays at http://127.0.0.1:5000/live/news/index.m3u8";
+
+const ASSET_EXAMPLES: &str = "\
+Examples:
+  perennial asset scan media --prefix processed/
+  perennial asset add media processed/film/master.m3u8 --name Film --slug film
+  perennial asset list trailer";
+
+const SHARE_EXAMPLES: &str = "\
+Examples:
+  perennial share create film --expires-in-s 604800 --password-file pw.txt
+  perennial share list film
+  perennial share revoke TOKEN";
+
+const GRANT_EXAMPLES: &str = "\
+Examples:
+  perennial grant mint --asset film
+  perennial grant mint --channel '*' --until-revoked
+  perennial grant revoke 0123456789abcdef01234567";
 
 const KEY_EXAMPLES: &str = "\
 Examples:
@@ -92,6 +106,15 @@ pub enum Verb {
     /// Show the configuration
     #[command(subcommand, disable_help_subcommand = true, after_help = CONFIG_EXAMPLE)]
     Config(ConfigVerb),
+    /// Register, list and find what lies in private libraries
+    #[command(subcommand, disable_help_subcommand = true, after_help = ASSET_EXAMPLES)]
+    Asset(AssetVerb),
+    /// Make, list and revoke links to assets
+    #[command(subcommand, disable_help_subcommand = true, after_help = SHARE_EXAMPLES)]
+    Share(ShareVerb),
+    /// Make and revoke grants: URLs that carry a permission
+    #[command(subcommand, disable_help_subcommand = true, after_help = GRANT_EXAMPLES)]
+    Grant(GrantVerb),
     /// Make, list and revoke API keys
     #[command(subcommand, disable_help_subcommand = true, after_help = KEY_EXAMPLES)]
     Key(KeyVerb),
@@ -217,6 +240,129 @@ pub enum KeyVerb {
         #[command(flatten)]
         file: ConfigFile,
     },
+}
+
+/// What to do with assets.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum AssetVerb {
+    /// Register an asset
+    Add {
+        /// The library's id
+        library: String,
+        /// Key of the file; of a video, its first playlist or the folder of it
+        key: String,
+        /// What people call it
+        #[arg(long)]
+        name: String,
+        /// video, image or audio
+        #[arg(long, default_value = "video", value_parser = ["video", "image", "audio"])]
+        kind: String,
+        /// A short name, unique
+        #[arg(long)]
+        slug: Option<String>,
+        /// Key of the original, for downloads
+        #[arg(long, value_name = "KEY")]
+        raw_key: Option<String>,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// List assets: id, library, kind, name, slug
+    List {
+        /// Part of the name
+        query: Option<String>,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Register every master.m3u8 and every plain media file of a library
+    Scan {
+        /// The library's id
+        library: String,
+        /// Only what lies below
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+/// What to do with shares.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum ShareVerb {
+    /// Make a link to an asset and print it
+    Create {
+        /// The asset's id or slug
+        asset: String,
+        /// What its page says
+        #[arg(long, default_value = "")]
+        title: String,
+        /// Ask for the password in this file, its first line
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// It ends so many seconds from now
+        #[arg(long, value_name = "S")]
+        expires_in_s: Option<u32>,
+        /// Let viewers save the original
+        #[arg(long)]
+        allow_download: bool,
+        /// How often it may be viewed; 0 for as often as one likes
+        #[arg(long, default_value_t = 0)]
+        max_views: u32,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// List links: token, asset, views, title
+    List {
+        /// Only those of this asset, by id or slug
+        asset: Option<String>,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Remove a link and end what came from it
+    Revoke {
+        /// The link's token
+        token: String,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+/// What to do with grants.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum GrantVerb {
+    /// Make a grant and print its path
+    Mint {
+        /// An asset's id or slug
+        #[arg(long, conflicts_with = "channel", required_unless_present = "channel")]
+        asset: Option<String>,
+        /// A channel's id, or '*' for the list of all
+        #[arg(long)]
+        channel: Option<String>,
+        /// For a device: good until it is revoked
+        #[arg(long)]
+        until_revoked: bool,
+        /// Allow downloads too
+        #[arg(long)]
+        download: bool,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// End a grant
+    Revoke {
+        /// The grant's id, as it was printed when it was made
+        id: String,
+        /// Where state is kept
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Sign with a new key; grants of the last three stay good
+    Rotate(ConfigFile),
 }
 
 /// How the process ends. Usage errors (2) are clap's to end.

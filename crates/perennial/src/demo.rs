@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::app::{self, Gateway, config_of};
 use crate::cli::{DemoArgs, Exit};
+use crate::demo_film::Film;
 use crate::log;
 
 const CHANNEL: &str = "demo";
@@ -52,18 +53,24 @@ async fn serve(port: u16) -> anyhow::Result<Exit> {
         target_duration_s: 0,
         sources: origins.iter().map(source).collect(),
     };
-    let config = config_of(SocketAddr::from(([127, 0, 0, 1], port)), vec![spec]);
+    let film = Film::make()?;
+    let mut config = config_of(SocketAddr::from(([127, 0, 0, 1], port)), vec![spec]);
+    config.libraries.push(film.library());
     let gateway = Gateway::open(&config, &Location::Memory, Access::KeyOrLocalSwitch).await?;
     let (_, key) = gateway
         .store
         .create_key("demo")
         .await
         .map_err(app::with_hint)?;
+    let links = film.links(&gateway).await?;
     log::complain(&format!(
-        "\n  Perennial demo: open  http://{}/\n\n  Players: http://{0}/live/{CHANNEL}/index.m3u8\n  \
-         API key for the page's Status view: {}\n",
+        "\n  Perennial demo: open  http://{0}/\n\n  Players: http://{0}/live/{CHANNEL}/index.m3u8\n  \
+         API key for the page's Status view: {1}\n\n  A private film, as a share link: http://{0}{2}\n  \
+         … and for players:              http://{0}{3}\n",
         gateway.address(),
-        key.expose()
+        key.expose(),
+        links.share,
+        links.grant
     ));
     let demo = Demo {
         live: gateway.live.clone(),

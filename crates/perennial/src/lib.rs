@@ -1,15 +1,20 @@
 //! The `perennial` command: its configuration, its command line, and the wiring of the other crates.
 
 pub mod app;
+mod assets;
 mod check;
 pub mod cli;
 pub mod config;
 mod demo;
+mod demo_film;
+mod grants;
 mod keys;
+mod library_check;
 mod log;
 mod one;
 mod probe;
 mod serve;
+mod shares;
 
 use cli::{Cli, ConfigVerb, Exit, Verb};
 use config::{Config, Loaded, environment};
@@ -21,6 +26,9 @@ pub fn run(cli: Cli) -> Exit {
         Verb::Check(file) => with_config(file.path(), check::run),
         Verb::Live(args) => one::run(&args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Asset(verb) => assets::run(verb),
+        Verb::Share(verb) => shares::run(verb),
+        Verb::Grant(verb) => grants::run(verb),
         Verb::Key(verb) => keys::run(verb),
         Verb::Config(ConfigVerb::Print(file)) => with_config(file.path(), |loaded| {
             log::say(&loaded.print());

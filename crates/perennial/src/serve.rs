@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use axum::Router;
 use base::Redacted;
 use live::{Change, Live};
-use server::{Access, Reloaded};
+use server::{Access, Grants, Reloaded};
 use store::{Location, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
+use vod::Vod;
 
 use crate::app::{self, Gateway, live_settings};
 use crate::cli::Exit;
@@ -22,13 +24,6 @@ const FILE_LABEL: &str = "auth.api_key_file";
 
 pub(crate) fn run(loaded: Loaded) -> Exit {
     log::start(false);
-    if loaded.config.auth.viewers == Viewers::Grant {
-        log::complain(
-            "perennial: auth.viewers = \"grant\" is not supported by this version\n  \
-             hint: use \"open\", and put a reverse proxy that signs people in before it",
-        );
-        return Exit::Configuration;
-    }
     app::run(serve(loaded))
 }
 
@@ -45,6 +40,9 @@ async fn serve(loaded: Loaded) -> anyhow::Result<Exit> {
         let reloader = Arc::new(Reloader {
             file,
             live: gateway.live.clone(),
+            vod: gateway.vod.clone(),
+            grants: gateway.grants.clone(),
+            viewers_need_grants: gateway.viewers_need_grants(),
             running: Mutex::new(loaded),
         });
         tokio::spawn(reload_on_hangup(reloader.clone()));
@@ -110,6 +108,9 @@ async fn first_key(config: &Config, store: &Store) -> anyhow::Result<()> {
 struct Reloader {
     file: PathBuf,
     live: Live,
+    vod: Vod,
+    grants: Grants,
+    viewers_need_grants: Arc<AtomicBool>,
     running: Mutex<Loaded>,
 }
 
@@ -125,10 +126,10 @@ impl Reloader {
                 return Reloaded::Refused { errors };
             }
         };
-        if newer.config.auth.viewers == Viewers::Grant {
-            let error = "auth.viewers = \"grant\" is not supported by this version".to_owned();
+        if let Err(error) = self.reload_libraries(&newer.config).await {
+            tracing::error!("the configuration is bad, and nothing changed: {error:#}");
             return Reloaded::Refused {
-                errors: vec![error],
+                errors: vec![format!("{error:#}")],
             };
         }
         let said = |postponed: Vec<Postponed>| -> Vec<String> {
@@ -173,6 +174,18 @@ impl Reloader {
             restart_needed,
             channel_start_needed,
         }
+    }
+}
+
+impl Reloader {
+    async fn reload_libraries(&self, config: &Config) -> anyhow::Result<()> {
+        let grants = app::grant_settings(config)?;
+        self.vod.apply(app::library_specs(config))?;
+        self.grants.apply(grants).await.map_err(app::with_hint)?;
+        let need_grants = config.auth.viewers == Viewers::Grant;
+        self.viewers_need_grants
+            .store(need_grants, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -62,7 +62,16 @@ fn the_sample_is_the_default() {
 
 #[test]
 fn the_samples_examples_are_valid_and_name_every_key_with_its_default() {
-    const GIVEN: [&str; 5] = [
+    const GIVEN: [&str; 14] = [
+        "grants.issuer[0].kid",
+        "grants.issuer[0].alg",
+        "grants.issuer[0].key_file",
+        "grants.issuer[0].audience",
+        "library[0].id",
+        "library[0].kind",
+        "library[0].bucket",
+        "library[0].access_key_id_file",
+        "library[0].secret_access_key_file",
         "version",
         "account[0].name",
         "channel[0].id",

@@ -31,17 +31,19 @@ impl FromRequestParts<App> for Admin {
 
 pub(crate) fn has_key(app: &App, headers: &HeaderMap) -> bool {
     let direct = headers.get(API_KEY).and_then(|value| value.to_str().ok());
-    let bearer = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.split_once(' '));
-    let bearer = bearer
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim());
     direct
         .into_iter()
-        .chain(bearer)
+        .chain(bearer(headers))
         .any(|key| app.keys.verify(key).is_some())
+}
+
+/// `Authorization: Bearer …` (RFC 6750 §2.1).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 /// Why a request without a key is not taken for one of this machine's own.

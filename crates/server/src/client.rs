@@ -66,27 +66,31 @@ impl FromRequestParts<App> for BaseUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        if let Some(url) = &app.settings.public_url {
-            return Ok(Self(url.as_str().trim_end_matches('/').to_owned()));
-        }
-        let peer = peer(parts);
-        let by_proxy = is_trusted(
-            &app.settings.trusted_proxies,
-            &peer.address.ip().to_canonical(),
-        );
-        let scheme = text(&parts.headers, &FORWARDED_PROTO).filter(|_| by_proxy && !peer.tls);
-        let scheme = scheme.filter(|scheme| matches!(*scheme, "https" | "http"));
-        let scheme = scheme.unwrap_or(if peer.tls { "https" } else { "http" });
-        let host = text(&parts.headers, &FORWARDED_HOST).filter(|_| by_proxy);
-        let host = host.or_else(|| text(&parts.headers, &HOST));
-        // It goes into lists of players: nothing but what a name and a port are made of.
-        let host = host.filter(|host| Authority::from_str(host).is_ok() && !host.contains('@'));
-        let host = host.unwrap_or("localhost");
-        Ok(Self(format!("{scheme}://{host}")))
+        Ok(Self(base_url(parts, peer(parts), app)))
     }
 }
 
-fn peer(parts: &Parts) -> Peer {
+/// As [`BaseUrl`].
+pub(crate) fn base_url(parts: &Parts, peer: Peer, app: &App) -> String {
+    if let Some(url) = &app.settings.public_url {
+        return url.as_str().trim_end_matches('/').to_owned();
+    }
+    let by_proxy = is_trusted(
+        &app.settings.trusted_proxies,
+        &peer.address.ip().to_canonical(),
+    );
+    let scheme = text(&parts.headers, &FORWARDED_PROTO).filter(|_| by_proxy && !peer.tls);
+    let scheme = scheme.filter(|scheme| matches!(*scheme, "https" | "http"));
+    let scheme = scheme.unwrap_or(if peer.tls { "https" } else { "http" });
+    let host = text(&parts.headers, &FORWARDED_HOST).filter(|_| by_proxy);
+    let host = host.or_else(|| text(&parts.headers, &HOST));
+    // It goes into lists of players: nothing but what a name and a port are made of.
+    let host = host.filter(|host| Authority::from_str(host).is_ok() && !host.contains('@'));
+    let host = host.unwrap_or("localhost");
+    format!("{scheme}://{host}")
+}
+
+pub(crate) fn peer(parts: &Parts) -> Peer {
     parts.extensions.get().copied().unwrap_or(Peer {
         address: UNKNOWN,
         tls: false,

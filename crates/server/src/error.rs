@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use live::{NotChanged, Unavailable};
 use serde::Serialize;
@@ -19,6 +19,9 @@ pub struct Problem {
     status: StatusCode,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    /// Of what a range was asked of that it does not have.
+    #[serde(skip)]
+    content_length: Option<u64>,
     /// A stable word.
     code: &'static str,
     /// What happened.
@@ -36,6 +39,7 @@ impl Problem {
         Self {
             status: status(kind),
             retry_after: None,
+            content_length: None,
             code,
             detail: detail.into(),
             hint: None,
@@ -50,6 +54,17 @@ impl Problem {
         self
     }
 
+    /// Says when to come again.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// What happened.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
@@ -59,6 +74,16 @@ impl Problem {
         Self::new(ErrorKind::Denied, "unauthorized", "an API key is needed")
             .with_status(StatusCode::UNAUTHORIZED)
             .hint("send it as X-Api-Key or Authorization: Bearer; perennial key create makes one")
+    }
+
+    pub(crate) fn needs_grant() -> Self {
+        Self::new(
+            ErrorKind::Denied,
+            "needs_grant",
+            "the URL must carry a grant",
+        )
+        .with_status(StatusCode::UNAUTHORIZED)
+        .hint("perennial grant mint or POST /api/v1/grants makes one")
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
@@ -127,6 +152,7 @@ impl IntoResponse for Problem {
             );
         }
         let (status, retry_after) = (self.status, self.retry_after);
+        let content_length = self.content_length;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(
@@ -136,6 +162,10 @@ impl IntoResponse for Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(length) = content_length {
+            let range = HeaderValue::try_from(format!("bytes */{length}"));
+            headers.extend(range.map(|range| (CONTENT_RANGE, range)));
         }
         if let Some(wait) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
@@ -191,6 +221,41 @@ impl From<NotChanged> for Problem {
             NotChanged::Unreadable { .. } | NotChanged::Store(_) => "store",
         };
         Self::new(error.kind(), problem, error.to_string())
+    }
+}
+
+impl From<grant::Refused> for Problem {
+    fn from(refused: grant::Refused) -> Self {
+        let problem = Self::new(refused.kind(), "grant", refused.to_string());
+        if refused.is_unknown_caller() {
+            problem.with_status(StatusCode::UNAUTHORIZED)
+        } else {
+            problem
+        }
+    }
+}
+
+impl From<vod::Error> for Problem {
+    /// The cause goes to the log; the viewer hears what concerns a viewer.
+    fn from(error: vod::Error) -> Self {
+        let (kind, code) = (error.kind(), error.code());
+        if matches!(
+            kind,
+            ErrorKind::Corrupt | ErrorKind::Unavailable | ErrorKind::Internal
+        ) {
+            tracing::warn!(%error, code, "a library's file cannot be served");
+        } else {
+            tracing::debug!(%error, code, "a library's file is not served");
+        }
+        let problem = Self::new(kind, code, error.told());
+        match error {
+            vod::Error::Range { length } => Self {
+                content_length: Some(length),
+                ..problem.with_status(StatusCode::RANGE_NOT_SATISFIABLE)
+            },
+            _ if kind == ErrorKind::Unavailable => problem.retry_after(Duration::from_secs(2)),
+            _ => problem,
+        }
     }
 }
 

@@ -7,16 +7,18 @@ use axum::response::{IntoResponse, Response};
 use base::RangeSet;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use grant::Admitted;
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE,
     ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use live::{Listener, Rendered};
-use tokio_util::sync::CancellationToken;
+
+use crate::state::App;
 
 /// RFC 8216 §4 names two types; this one is what the compatible routes promise.
-const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
+pub(crate) const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
@@ -116,11 +118,17 @@ pub(crate) fn passing(body: &Bytes, request: &Wants) -> Response {
     response
 }
 
-/// A continuous transport stream, until it ends or we do.
-pub(crate) fn endless(listener: Listener, stop: CancellationToken) -> Response {
-    let chunks = stream::unfold(listener, async |mut listener| {
+/// A continuous transport stream, until it ends, or we do, or the grant that let it in.
+pub(crate) fn endless(listener: Listener, app: &App, admitted: Option<Admitted>) -> Response {
+    let stop = app.settings.stop.clone();
+    let state = (listener, app.clone(), admitted);
+    let chunks = stream::unfold(state, async |(mut listener, app, mut admitted)| {
         let chunk = listener.next().await?;
-        Some((Ok::<_, Infallible>(chunk), listener))
+        if let Some(admitted) = &mut admitted {
+            let still = app.grants.gate().may_go_on(admitted, app.grants.now_ms());
+            still.ok()?;
+        }
+        Some((Ok::<_, Infallible>(chunk), (listener, app, admitted)))
     });
     let mut response = Body::from_stream(chunks.take_until(stop.cancelled_owned())).into_response();
     let headers = response.headers_mut();

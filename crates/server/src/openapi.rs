@@ -4,6 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::vod::{assets, mint, shares};
 use crate::{api, events};
 
 #[derive(OpenApi)]
@@ -11,7 +12,10 @@ use crate::{api, events};
     info(title = "Perennial", description = "One stable, private URL for streams whose sources come and go."),
     paths(
         api::channels, api::channel, api::add, api::replace, api::remove, api::switch, api::stop, api::viewers, api::kick,
-        api::reload, events::events
+        api::reload, events::events,
+        assets::list, assets::add, assets::one, assets::change, assets::remove, assets::revoke, assets::libraries,
+        assets::scan, assets::scanned, shares::add, shares::of_asset, shares::one, shares::change, shares::remove,
+        shares::activity, mint::mint, mint::exchange, mint::revoke
     ),
     modifiers(&Keys),
     security(("api_key" = []))

@@ -11,8 +11,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::HeaderMap;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use rust_embed::RustEmbed;
 
@@ -42,17 +42,8 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
     document("index.html", None, &headers).await
 }
 
-/// `GET /share/{token}` where there are no shares: a browser is told so by the page.
-pub(crate) async fn share(headers: HeaderMap) -> Response {
-    if accepts_html(&headers) {
-        shared(None, &headers).await
-    } else {
-        nothing().await
-    }
-}
-
 /// The page of a shared link, an entry of the same bundle, which asks for the link's JSON itself.
-async fn shared(media: Option<&str>, headers: &HeaderMap) -> Response {
+pub(crate) async fn share(media: Option<&str>, headers: &HeaderMap) -> Response {
     document("share/index.html", media, headers).await
 }
 
@@ -67,11 +58,6 @@ pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Respo
 async fn document(name: &str, media: Option<&str>, headers: &HeaderMap) -> Response {
     let policy = [(CONTENT_SECURITY_POLICY, policy(media))];
     (policy, file(name, NO_CACHE, headers).await).into_response()
-}
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 async fn file(name: &str, cache: &'static str, request: &HeaderMap) -> Response {

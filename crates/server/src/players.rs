@@ -9,26 +9,32 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
 use bytes::Bytes;
+use grant::{Actions, Admitted, Ask, Wanted};
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use http_body::Body as _;
 use live::{Channel, Rendered, Unavailable};
 
-use crate::client::{Peer, Requester};
+use crate::client::{Peer, Requester, base_url};
 use crate::cors;
 use crate::error::Problem;
 use crate::media::{self, Wants};
+use crate::playlists;
 use crate::state::App;
 
 /// A path of players, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Asked<'a> {
+    /// `/live/g/{grant}/…`: the same paths, for who holds a grant.
+    grant: Option<&'a str>,
     channel: &'a str,
     what: What<'a>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What<'a> {
+    /// `/live/g/{grant}/channels.m3u`: all channels, each under this grant.
+    List,
     /// `/live/{channel}.ts`: everything in one stream.
     Continuous,
     /// `/live/{channel}/index.m3u8`: the multivariant playlist, or that of the only track.
@@ -43,16 +49,37 @@ enum What<'a> {
     CompatibleFile(&'a str),
 }
 
+/// No channel has this name: there is no dot in any.
+const LIST: &str = "channels.m3u";
+
 impl<'a> Asked<'a> {
     fn parse(path: &'a str) -> Option<Self> {
         let mut segments = path.strip_prefix('/')?.split('/');
-        let (face, channel) = (segments.next()?, segments.next()?);
+        let (face, mut channel) = (segments.next()?, segments.next()?);
+        let mut grant = None;
+        match (face, channel) {
+            ("live", "g") => {
+                grant = Some(segments.next()?);
+                channel = segments.next()?;
+            }
+            // Tokened playlists of private libraries, which the router has.
+            ("stream", "hls") => return None,
+            _ => {}
+        }
         let rest = (segments.next(), segments.next(), segments.next());
         let (channel, what) = match (face, rest) {
-            ("live", (None, None, None)) => (channel.strip_suffix(".ts")?, What::Continuous),
+            ("live", (None, None, None)) => match channel.strip_suffix(".ts") {
+                Some(channel) => (channel, What::Continuous),
+                None if grant.is_some() && channel == LIST => (channel, What::List),
+                None => return None,
+            },
             (_, rest) => (channel, Self::below(face, rest)?),
         };
-        (!channel.is_empty()).then_some(Self { channel, what })
+        (!channel.is_empty()).then_some(Self {
+            grant,
+            channel,
+            what,
+        })
     }
 
     /// What lies below a channel.
@@ -99,12 +126,21 @@ async fn serve(
     request: &Parts,
     peer: Peer,
 ) -> Result<Response, Problem> {
+    let mut requester = Requester::new(&request.headers, peer, app);
+    let admitted = permit(app, &asked, &requester)?;
+    if let (What::List, Some(grant)) = (asked.what, asked.grant) {
+        let base_url = base_url(request, peer, app);
+        return playlists::of_grant(app, request.uri.query(), &base_url, grant);
+    }
+    // Viewers behind one address are told apart by their grants.
+    if let Some(admitted) = &admitted {
+        requester.key.session = Some(admitted.grant.session.to_string());
+    }
     let channel = app
         .live
         .channel(asked.channel)
         .ok_or_else(|| Problem::no_channel(asked.channel))?;
     let wants = Wants::of(&request.method, &request.headers);
-    let requester = Requester::new(&request.headers, peer, app);
     admit(app, &channel, &requester)?;
     let response = match asked.what {
         What::Index => playlist(channel.index().await, &wants)?,
@@ -119,11 +155,12 @@ async fn serve(
             let track = track.ok_or_else(|| Problem::not_found("the channel is not running"))?;
             file_of(&channel, &track, file, &wants)?
         }
+        What::List => return Err(Problem::not_found("there is nothing at this path")),
         What::Extra(file) => media::passing(&extra(&channel, file).await?, &wants),
         What::Continuous => {
             let track = query(request.uri.query(), "track");
             let listener = channel.continuous(track.as_deref(), requester.key.clone());
-            media::endless(listener.await?, app.settings.stop.clone())
+            media::endless(listener.await?, app, admitted)
         }
     };
     let head = request.method == Method::HEAD;
@@ -194,6 +231,35 @@ fn query(query: Option<&str>, name: &str) -> Option<String> {
     Some(value.into_owned())
 }
 
+/// Who may watch: everybody, or who holds a grant. No I/O.
+fn permit(
+    app: &App,
+    asked: &Asked<'_>,
+    requester: &Requester,
+) -> Result<Option<Admitted>, Problem> {
+    let Some(grant) = asked.grant else {
+        return if app.viewers_need_grants() {
+            Err(Problem::needs_grant())
+        } else {
+            Ok(None)
+        };
+    };
+    let ask = Ask {
+        wanted: match asked.what {
+            What::List => Wanted::Channels,
+            _ => Wanted::Channel(asked.channel),
+        },
+        action: Actions::PLAY,
+        address: requester.key.address,
+        user_agent: &requester.key.user_agent,
+    };
+    Ok(Some(app.grants.gate().admit(
+        grant,
+        &ask,
+        app.grants.now_ms(),
+    )?))
+}
+
 /// Refuses a viewer that was kicked a moment ago.
 fn admit(app: &App, channel: &Channel, requester: &Requester) -> Result<(), Problem> {
     if channel
@@ -215,7 +281,11 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: Option<(&str, What<'_>)>) {
-        let expected = expected.map(|(channel, what)| Asked { channel, what });
+        let expected = expected.map(|(channel, what)| Asked {
+            grant: None,
+            channel,
+            what,
+        });
         assert_eq!(Asked::parse(path), expected, "{path}");
     }
 

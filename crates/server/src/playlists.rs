@@ -23,6 +23,28 @@ pub(crate) async fn channels(
     Query(options): Query<Options>,
     BaseUrl(base_url): BaseUrl,
 ) -> Result<Response, Problem> {
+    if app.viewers_need_grants() {
+        return Err(Problem::needs_grant());
+    }
+    list(&app, &options, &format!("{base_url}/live"))
+}
+
+/// The list for who holds a grant for all channels; each of them under this grant.
+pub(crate) fn of_grant(
+    app: &App,
+    query: Option<&str>,
+    base_url: &str,
+    grant: &str,
+) -> Result<Response, Problem> {
+    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let format = pairs.find(|(name, _)| name == "format");
+    let options = Options {
+        format: format.map(|(_, value)| value.into_owned()),
+    };
+    list(app, &options, &format!("{base_url}/live/g/{grant}"))
+}
+
+fn list(app: &App, options: &Options, below: &str) -> Result<Response, Problem> {
     let suffix = match options.format.as_deref() {
         None | Some("hls" | "m3u8") => "/index.m3u8",
         Some("ts") => ".ts",
@@ -37,7 +59,7 @@ pub(crate) async fn channels(
     };
     let mut text = String::from("#EXTM3U\n");
     for channel in app.live.channels() {
-        entry(&mut text, &channel, &base_url, suffix);
+        entry(&mut text, &channel, below, suffix);
     }
     let headers = [
         (CONTENT_TYPE, "audio/x-mpegurl; charset=utf-8"),
@@ -46,7 +68,7 @@ pub(crate) async fn channels(
     Ok((headers, text).into_response())
 }
 
-fn entry(text: &mut String, channel: &Channel, base_url: &str, suffix: &str) {
+fn entry(text: &mut String, channel: &Channel, below: &str, suffix: &str) {
     let spec = channel.spec();
     let title = if spec.title.is_empty() {
         spec.id.as_str()
@@ -72,7 +94,7 @@ fn entry(text: &mut String, channel: &Channel, base_url: &str, suffix: &str) {
     }
     let _ = writeln!(
         text,
-        ",{}\n{base_url}/live/{}{suffix}",
+        ",{}\n{below}/{}{suffix}",
         plain(title).replace(',', " "),
         spec.id
     );

@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::error::Problem;
 use crate::state::App;
-use crate::{api, compat, cors, events, metrics, openapi, page, playlists};
+use crate::{api, compat, cors, events, metrics, openapi, page, playlists, vod};
 
 /// A body of ours is a small JSON document.
 const BODY_MAX: usize = 256 * 1024;
@@ -20,10 +20,11 @@ pub fn router(app: App) -> Router {
         .options(cors::preflight)
         .layer(middleware::map_response(cors::allow));
     administration()
+        .merge(vod::administration())
+        .merge(vod::viewing())
         .route("/channels.m3u", list)
         .route("/", get(page::index))
         .route("/assets/{file}", get(page::asset))
-        .route("/share/{token}", get(page::share))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))

@@ -3,16 +3,25 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use grant::SessionId;
 use ipnet::IpNet;
 use live::Live;
+use moka::future::Cache;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use store::{KeyRing, Store};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa::ToSchema;
+use vod::Vod;
 
+use crate::error::Problem;
+use crate::grants::Grants;
 use crate::metrics::Metrics;
+use crate::vod::Throttle;
 
 /// The application's state; clones share it.
 #[derive(Clone, Debug)]
@@ -22,6 +31,13 @@ pub struct App(Arc<Inner>);
 #[derive(Debug)]
 pub struct Inner {
     pub(crate) live: Live,
+    pub(crate) vod: Vod,
+    pub(crate) grants: Grants,
+    pub(crate) throttles: Throttles,
+    /// Tokens from elsewhere, by their SHA-256, and the grants that stand for them here.
+    adopted: Cache<[u8; 32], String>,
+    /// Sessions of shares whose view was counted.
+    counted: Cache<SessionId, ()>,
     pub(crate) store: Store,
     pub(crate) keys: KeyRing,
     pub(crate) settings: Settings,
@@ -36,6 +52,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Who may do what.
     pub access: Access,
+    /// `auth.viewers = "grant"`; a reload may change it.
+    pub viewers_need_grants: Arc<AtomicBool>,
     /// What `POST /api/v1/reload` does; `None` where there is no file.
     pub reload: Option<Reload>,
     /// Ends what would never end by itself, such as a listener of events.
@@ -79,17 +97,79 @@ pub enum Reloaded {
     },
 }
 
+/// How often an address may try what is worth guessing.
+#[derive(Debug)]
+pub(crate) struct Throttles {
+    pub(crate) share: Throttle,
+    pub(crate) stream: Throttle,
+    pub(crate) exchange: Throttle,
+}
+
+/// A token from elsewhere lives a day at most.
+const ADOPTED_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+const ADOPTED_MAX: u64 = 50_000;
+/// As long as an entered password lasts.
+const COUNTED_TTL: Duration = Duration::from_secs(60 * 60);
+const COUNTED_MAX: u64 = 50_000;
+
 impl App {
     /// Puts the parts together.
-    pub fn new(live: Live, store: Store, settings: Settings) -> Self {
+    pub fn new(live: Live, vod: Vod, grants: Grants, store: Store, settings: Settings) -> Self {
         let metrics = Metrics::new(live.clone(), store.clone());
         Self(Arc::new(Inner {
             keys: store.key_ring(),
             live,
+            vod,
+            grants,
+            throttles: Throttles {
+                share: Throttle::per_minute(30),
+                stream: Throttle::per_minute(120),
+                exchange: Throttle::per_minute(120),
+            },
+            adopted: Cache::builder()
+                .max_capacity(ADOPTED_MAX)
+                .time_to_live(ADOPTED_TTL)
+                .build(),
+            counted: Cache::builder()
+                .max_capacity(COUNTED_MAX)
+                .time_to_live(COUNTED_TTL)
+                .build(),
             store,
             settings,
             metrics,
         }))
+    }
+}
+
+impl App {
+    /// Whether a live channel's URL must carry a grant.
+    pub(crate) fn viewers_need_grants(&self) -> bool {
+        self.settings.viewers_need_grants.load(Ordering::Relaxed)
+    }
+
+    /// The grant that stands for a token from elsewhere: the same for as long as the token lives, so
+    /// that its viewer has one session.
+    pub(crate) async fn adopted(
+        &self,
+        token: &str,
+        mint: impl FnOnce() -> Result<String, Problem>,
+    ) -> Result<String, Problem> {
+        let id = Sha256::digest(token).into();
+        let minted = self.adopted.try_get_with(id, async { mint() });
+        minted.await.map_err(|problem| Problem::clone(&problem))
+    }
+
+    pub(crate) async fn was_counted(&self, session: Option<SessionId>) -> bool {
+        match session {
+            Some(session) => self.counted.contains_key(&session),
+            None => false,
+        }
+    }
+
+    pub(crate) async fn counted(&self, session: Option<SessionId>) {
+        if let Some(session) = session {
+            self.counted.insert(session, ()).await;
+        }
     }
 }
 

@@ -226,6 +226,11 @@ impl Asset {
         Prefix::new(self.facts.prefix.as_deref()?).ok()
     }
 
+    /// Whether there is something to play.
+    pub fn is_ready(&self) -> bool {
+        self.plays() != Plays::Nothing
+    }
+
     /// Whether it plays as HLS.
     pub fn is_hls(&self) -> bool {
         matches!(self.plays(), Plays::Hls { .. })

@@ -106,10 +106,8 @@ impl Bucket {
     /// caches; it is good for no less than the other half.
     pub fn presign(&self, what: Presign<'_>, now_ms: i64) -> Url {
         let ttl = what.ttl.clamp(Duration::from_secs(1), PRESIGN_MAX);
-        let step_s = i64::try_from(ttl.as_secs() / 2).unwrap_or(i64::MAX).max(1);
-        let now_s = (now_ms + self.skew_ms()).div_euclid(1000);
-        let at = Timestamp::from_second(now_s - now_s.rem_euclid(step_s))
-            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let at = Timestamp::from_second(self.dated_s(ttl, now_ms));
+        let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
         if what.head {
             return HeadObject::new(&self.bucket, Some(&self.credentials), what.key)
                 .sign_with_time(ttl, &at);
@@ -121,6 +119,13 @@ impl Bucket {
                 .insert("response-content-disposition", disposition.to_owned());
         }
         action.sign_with_time(ttl, &at)
+    }
+
+    /// The date that a URL of `ttl` gets now, in seconds since the Unix epoch by the store's clock.
+    pub(crate) fn dated_s(&self, ttl: Duration, now_ms: i64) -> i64 {
+        let step_s = i64::try_from(ttl.as_secs() / 2).unwrap_or(i64::MAX).max(1);
+        let now_s = (now_ms + self.skew_ms()).div_euclid(1000);
+        now_s - now_s.rem_euclid(step_s)
     }
 
     /// How far the store's clock is ahead of ours, as its last answer said.

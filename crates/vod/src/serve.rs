@@ -293,10 +293,12 @@ fn presigner(library: &Library, now_ms: i64) -> Option<impl Fn(&str) -> String +
 
 /// What tells one rendering of a playlist from another: presigned URLs change with their date.
 fn words(library: &Library, now_ms: i64, rest: &str) -> String {
-    let step_ms = i64::try_from(library.spec.presign_ttl.as_millis() / 2).unwrap_or(i64::MAX);
-    match library.segments() {
-        Segments::Presign => format!("{} {rest}", now_ms / step_ms.max(1000)),
-        Segments::Redirect | Segments::Tunnel => rest.to_owned(),
+    match (library.segments(), library.bucket()) {
+        (Segments::Presign, Some(bucket)) => {
+            let dated_s = bucket.dated_s(library.spec.presign_ttl, now_ms);
+            format!("{dated_s} {rest}")
+        }
+        _ => rest.to_owned(),
     }
 }
 

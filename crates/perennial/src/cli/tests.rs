@@ -156,13 +156,16 @@ fn usage_errors_say_what_to_do() {
 
 #[test]
 fn help_fits_a_screen() {
-    let screens: [&[&str]; 10] = [
+    let screens: [&[&str]; 13] = [
         &[],
         &["serve"],
         &["live"],
         &["demo"],
         &["check"],
         &["config", "print"],
+        &["asset"],
+        &["share"],
+        &["grant"],
         &["key"],
         &["key", "create"],
         &["key", "list"],

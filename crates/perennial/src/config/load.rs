@@ -7,7 +7,7 @@ use std::path::Path;
 use base::Redacted;
 
 use super::node::Source;
-use super::{Config, Draft, Errors, Loaded, PREFIX, Place, Problem};
+use super::{Config, Draft, Errors, LibraryPlace, Loaded, PREFIX, Place, Problem, Secret};
 
 /// What is read from the working directory when no file is named.
 const FILE: &str = "perennial.toml";
@@ -76,6 +76,66 @@ impl Draft<'_> {
             let key = self.read_secret("auth.api_key_file", &path);
             self.config.auth.api_key = key.and_then(|key| self.api_key(&path, &key));
         }
+        self.read_secrets_of_libraries();
+        self.read_secrets_of_grants();
+    }
+
+    fn read_secrets_of_libraries(&mut self) {
+        let mut libraries = std::mem::take(&mut self.config.libraries);
+        for (index, library) in libraries.iter_mut().enumerate() {
+            let LibraryPlace::S3(bucket) = &mut library.place else {
+                continue;
+            };
+            let named = [
+                ("access_key_id_file", Some(&mut bucket.access_key_id)),
+                (
+                    "secret_access_key_file",
+                    Some(&mut bucket.secret_access_key),
+                ),
+                ("session_token_file", bucket.session_token.as_mut()),
+            ];
+            for (key, secret) in named {
+                if let Some(secret) = secret {
+                    self.fill(&format!("library[{index}].{key}"), secret);
+                }
+            }
+        }
+        self.config.libraries = libraries;
+    }
+
+    fn read_secrets_of_grants(&mut self) {
+        let mut grants = self.config.grants.clone();
+        if let Some(secret) = &mut grants.jwt_secret {
+            self.fill("grants.jwt_secret_file", secret);
+        }
+        for (index, issuer) in grants.issuers.iter_mut().enumerate() {
+            let setting = format!("grants.issuer[{index}].key_file");
+            self.fill(&setting, &mut issuer.key);
+            let bytes = issuer.key.value.expose().as_bytes();
+            let (kid, audience) = (issuer.kid.clone(), issuer.audience.clone());
+            let key = grant::issuer::Issuer::new(kid, issuer.algorithm, bytes, audience);
+            if let Err(error) = key.map(|_| ()) {
+                let message = format!("{} {error}", issuer.key.file.display());
+                self.problem(&setting, message, "alg says what the file must hold");
+            }
+        }
+        self.config.grants = grants;
+    }
+
+    /// Reads a secret that is text; the newline at its end is none of it.
+    fn fill(&mut self, setting: &str, secret: &mut Secret) {
+        let Some(bytes) = self.read_secret(setting, &secret.file) else {
+            return;
+        };
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() {
+            let message = format!("{} is empty or no text", secret.file.display());
+            self.problem(setting, message, "put the secret into it, on one line");
+            return;
+        }
+        self.warn_if_exposed(setting, &secret.file);
+        secret.value = Redacted::new(text.to_owned());
     }
 
     fn api_key(&mut self, path: &Path, bytes: &[u8]) -> Option<Redacted<String>> {

@@ -6,6 +6,7 @@
 //! `schema` lists the keys, `reader` and `section` walk a document with it, `kind` checks the values.
 
 mod kind;
+mod library;
 mod load;
 mod node;
 mod problem;
@@ -30,6 +31,7 @@ use url::Url;
 use node::Source;
 use reader::{Reader, Walked};
 
+pub use library::{Bucket, Grants, Issuer, Library, Place as LibraryPlace, Secret};
 pub use load::environment;
 pub use problem::{Errors, Place, Problem};
 pub use setting::{Applies, Origin, PREFIX, Postponed, Setting, variable};
@@ -43,10 +45,14 @@ pub struct Config {
     pub auth: Auth,
     /// `[live]`
     pub live: Live,
+    /// `[grants]`
+    pub grants: Grants,
     /// `[[account]]`, names unique.
     pub accounts: Vec<Account>,
     /// `[[channel]]`, ids unique, each with a source, accounts known.
     pub channels: Vec<ChannelSpec>,
+    /// `[[library]]`, ids unique.
+    pub libraries: Vec<Library>,
 }
 
 /// `[server]`: where Perennial listens and keeps its state.
@@ -192,6 +198,8 @@ impl fmt::Debug for Config {
             .field("live", &self.live)
             .field("accounts", &self.accounts)
             .field("channels", &ids)
+            .field("grants", &self.grants)
+            .field("libraries", &self.libraries)
             .finish()
     }
 }

@@ -10,6 +10,7 @@ use base::{ByteSize, Redacted, redact_url};
 use live::spec::{ChannelSpec, SourceSpec};
 
 use super::kind;
+use super::library;
 use super::node::{Item, Member, Node};
 use super::problem::closest;
 use super::section::{Section, channel_start, reload, restart};
@@ -23,7 +24,7 @@ const CHANNELS_MAX: usize = 10_000;
 const SOURCES_MAX: usize = 32;
 const VIEWERS: &[(&str, Viewers)] = &[("open", Viewers::Open), ("grant", Viewers::Grant)];
 
-type Table<'r, 'd> = Section<'r, 'd>;
+pub(super) type Table<'r, 'd> = Section<'r, 'd>;
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Table<'_, '_>) -> Config {
@@ -47,14 +48,17 @@ pub(super) fn config(s: &mut Table<'_, '_>) -> Config {
         s.report("server.listen", message, hint);
     }
     let live = s.table("live", live);
+    let grants = s.table("grants", library::grants);
     let accounts = accounts(s);
     let channels = channels(s, &accounts);
     Config {
         server,
         auth,
         live,
+        grants,
         accounts,
         channels,
+        libraries: library::libraries(s),
     }
 }
 
@@ -242,7 +246,7 @@ fn source(s: &mut Table<'_, '_>, accounts: &[Account]) -> Option<SourceSpec> {
 }
 
 /// Reports `name` if an earlier table took it; `lines` says which.
-fn first_of_its_name(
+pub(super) fn first_of_its_name(
     s: &mut Table<'_, '_>,
     key: &str,
     name: &str,

@@ -80,6 +80,16 @@ impl Gateway {
         gateway.started().await
     }
 
+    /// As [`Gateway::serve`], with these files beside the configuration.
+    pub(crate) async fn serve_beside(toml: &str, files: &[(&str, &str)]) -> Self {
+        let gateway = Self::new(Mode::Serve);
+        gateway.configure(toml);
+        for (name, text) in files.iter().chain(&[("key", KEY)]) {
+            fs::write(gateway.folder.path().join(name), text).expect("a file is written");
+        }
+        gateway.started().await
+    }
+
     /// `perennial serve` where nothing is.
     pub(crate) async fn bare() -> Self {
         Self::new(Mode::Bare).started().await

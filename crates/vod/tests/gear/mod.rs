@@ -1,7 +1,11 @@
 //! A real S3 server on loopback: it verifies SigV4 signatures, methods and expiry, and refuses whoever
 //! shows none. It can be told to be unwell, and tells what it was asked.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part, and may fail")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses its part, and may fail"
+)]
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,0 +1,202 @@
+//! `perennial check` of libraries: is the bucket private, do presigned requests work, may a browser read
+//! what a redirect leads to, how far is the clock? One line for each, with the cure.
+
+use std::time::Duration;
+
+use base::ByteRange;
+use fetch::Headers;
+use live::SystemClock;
+use vod::{Bucket, Library, Presign, Segments};
+
+use crate::app;
+use crate::config::Config;
+use crate::log;
+
+/// What one question came to.
+struct Line {
+    failed: bool,
+    text: String,
+}
+
+const TTL: Duration = Duration::from_secs(60);
+const CLOCK_OFF_MS: i64 = 60_000;
+const LONG_FILM: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// Asks every library; how many answers were bad.
+pub(crate) async fn all(config: &Config) -> anyhow::Result<usize> {
+    let client = app::library_client(Vec::new())?;
+    let clock = SystemClock::new();
+    let mut failed = 0;
+    for spec in app::library_specs(config) {
+        let library = Library::new(spec, client.clone())?;
+        let origin = config.server.public_url.as_ref();
+        let origin = origin.map(|url| url.origin().ascii_serialization());
+        let now_ms = base::Clock::unix_ms(&clock);
+        for line in ask(&library, origin.as_deref(), now_ms).await {
+            failed += usize::from(line.failed);
+            let mark = if line.failed { "FAIL " } else { "ok   " };
+            log::say(&format!("{mark} library {}: {}\n", library.id(), line.text));
+        }
+    }
+    Ok(failed)
+}
+
+async fn ask(library: &Library, origin: Option<&str>, now_ms: i64) -> Vec<Line> {
+    let (page, _) = match library.list("", None, now_ms).await {
+        Ok(listed) => listed,
+        Err(error) => {
+            let cure = "check endpoint, region, bucket, path_style and the key's right to list";
+            return vec![bad(format!("it cannot be listed: {error}; {cure}"))];
+        }
+    };
+    let mut lines = vec![good(format!(
+        "can be read, {} objects on its first page",
+        page.len()
+    ))];
+    let Some(bucket) = library.bucket() else {
+        return lines;
+    };
+    let Some(object) = page.iter().find(|object| object.length > 0) else {
+        lines.push(good("is empty: nothing to try signatures on".to_owned()));
+        return lines;
+    };
+    let probe = Probe {
+        bucket,
+        key: &object.key,
+        length: object.length,
+        now_ms,
+    };
+    lines.push(probe.is_private().await);
+    lines.push(probe.signs("GET", false, None).await);
+    lines.push(probe.signs("HEAD", true, None).await);
+    lines.push(
+        probe
+            .signs("Range", false, Some(ByteRange { start: 0, end: 1 }))
+            .await,
+    );
+    if library.segments() == Segments::Presign {
+        lines.push(long_enough(library.spec.presign_ttl));
+    }
+    if library.segments() != Segments::Tunnel {
+        lines.push(probe.may_be_read(origin).await);
+    }
+    lines.push(probe.clock());
+    lines
+}
+
+struct Probe<'a> {
+    bucket: &'a Bucket,
+    key: &'a str,
+    length: u64,
+    now_ms: i64,
+}
+
+impl Probe<'_> {
+    async fn is_private(&self) -> Line {
+        let url = self.bucket.unsigned(self.key);
+        match self.bucket.ask(url, true, Headers::default(), None).await {
+            Ok(head) if matches!(head.status, 401 | 403) => {
+                good(format!("private: an unsigned request gets {}", head.status))
+            }
+            Ok(head) => bad(format!(
+                "NOT private: an unsigned request gets {}; remove public-read ACLs and policies from the bucket",
+                head.status
+            )),
+            Err(error) => bad(format!("an unsigned request gets no answer: {error}")),
+        }
+    }
+
+    async fn signs(&self, name: &str, head: bool, range: Option<ByteRange>) -> Line {
+        let presign = Presign {
+            key: self.key,
+            head,
+            disposition: None,
+            ttl: TTL,
+        };
+        let url = self.bucket.presign(presign, self.now_ms);
+        let wanted = if range.is_some() { 206 } else { 200 };
+        match self.bucket.ask(url, head, Headers::default(), range).await {
+            Ok(answer) if answer.status == wanted => good(format!("a presigned {name} works")),
+            Ok(answer) => bad(format!(
+                "a presigned {name} gets {} rather than {wanted}; check region and keys, and that no proxy changes Host or turns HEAD into GET",
+                answer.status
+            )),
+            Err(error) => bad(format!(
+                "a presigned {name} of {} bytes gets no answer: {error}",
+                self.length
+            )),
+        }
+    }
+
+    /// A page on the gateway's own origin sends it to the store; after a redirect from a third origin
+    /// browsers send `null`, which only `*` allows.
+    async fn may_be_read(&self, origin: Option<&str>) -> Line {
+        let mut allowed = Vec::new();
+        for origin in [origin.unwrap_or("https://page.example"), "null"] {
+            let presign = Presign {
+                key: self.key,
+                head: false,
+                disposition: None,
+                ttl: TTL,
+            };
+            let url = self.bucket.presign(presign, self.now_ms);
+            let Ok(headers) = Headers::new([("origin", origin)]) else {
+                return bad(format!("{origin} is no origin"));
+            };
+            let answer = self
+                .bucket
+                .ask(url, false, headers, Some(ByteRange { start: 0, end: 1 }))
+                .await;
+            let value = answer.ok().and_then(|head| {
+                let value = head
+                    .headers
+                    .get(http::header::ACCESS_CONTROL_ALLOW_ORIGIN)?;
+                Some(value.to_str().ok()?.to_owned())
+            });
+            allowed.push(value.is_some_and(|value| value == "*" || value == origin));
+        }
+        let cure = "allow GET and HEAD from * with the headers Range and ETag exposed, or set segments = \"tunnel\"";
+        match allowed[..] {
+            [true, true] => good("browsers may read it from every page (CORS)".to_owned()),
+            [true, false] => good(format!(
+                "browsers may read it from pages of the gateway (CORS), not from other sites' players: for those {cure}"
+            )),
+            _ => bad(format!("browsers may not read it (CORS): {cure}")),
+        }
+    }
+
+    fn clock(&self) -> Line {
+        let skew_ms = self.bucket.skew_ms();
+        let seconds = skew_ms / 1000;
+        if skew_ms.abs() < CLOCK_OFF_MS {
+            good(format!("its clock is {seconds} s ahead of this machine's"))
+        } else {
+            bad(format!(
+                "its clock is {seconds} s ahead of this machine's: signatures follow it, grants do not; set this machine's clock by NTP"
+            ))
+        }
+    }
+}
+
+/// A film's playlist is read once: its URLs must outlive the film, and the pauses in it.
+fn long_enough(ttl: Duration) -> Line {
+    let text = format!("URLs in playlists are good for {} s", ttl.as_secs());
+    if ttl >= LONG_FILM {
+        good(text)
+    } else {
+        bad(format!(
+            "{text}, and a film that is longer stops: set presign_ttl_s = 43200 or segments = \"redirect\""
+        ))
+    }
+}
+
+fn good(text: String) -> Line {
+    Line {
+        failed: false,
+        text,
+    }
+}
+
+fn bad(text: String) -> Line {
+    Line { failed: true, text }
+}

@@ -1,0 +1,85 @@
+//! `perennial share`: links to assets, also beside a running gateway.
+
+use anyhow::{Context, bail};
+use base::Redacted;
+use grant::{ShareId, Subject};
+use server::ShareOptions;
+
+use crate::app::{self, Beside, with_hint};
+use crate::cli::{Exit, ShareVerb};
+use crate::log;
+
+pub(crate) fn run(verb: ShareVerb) -> Exit {
+    let (ShareVerb::Create { file, .. }
+    | ShareVerb::List { file, .. }
+    | ShareVerb::Revoke { file, .. }) = &verb;
+    let file = file.clone();
+    app::beside(&file, async move |beside| carry_out(verb, &beside).await)
+}
+
+async fn carry_out(verb: ShareVerb, beside: &Beside) -> anyhow::Result<Exit> {
+    match verb {
+        ShareVerb::Create {
+            asset,
+            title,
+            password_file,
+            expires_in_s,
+            allow_download,
+            max_views,
+            ..
+        } => {
+            let asset = beside.vod.asset(&asset).await?;
+            let password = match password_file {
+                None => None,
+                Some(file) => {
+                    let text = std::fs::read_to_string(&file)
+                        .with_context(|| format!("reading {}", file.display()))?;
+                    let line = text.lines().next().unwrap_or_default().to_owned();
+                    Some(Redacted::new(line))
+                }
+            };
+            let now_ms = beside.vod.now_ms();
+            let options = ShareOptions {
+                title,
+                password,
+                expires_ms: expires_in_s.map(|s| now_ms + i64::from(s) * 1000),
+                allow_download,
+                max_views,
+            };
+            let id = asset.id.to_string();
+            let token = server::create_share(&beside.store, &id, options, now_ms).await;
+            let token = token.map_err(anyhow::Error::msg)?;
+            log::say(&format!("/share/{}\n", token.expose()));
+        }
+        ShareVerb::List { asset, .. } => {
+            let asset = match asset {
+                Some(asset) => Some(beside.vod.asset(&asset).await?.id.to_string()),
+                None => None,
+            };
+            for share in beside
+                .store
+                .shares(asset.as_deref())
+                .await
+                .map_err(with_hint)?
+            {
+                log::say(&format!("{}\n", server::describe_share(&share)));
+            }
+        }
+        ShareVerb::Revoke { token, .. } => {
+            let subject = Subject::Share(ShareId::of(&token));
+            if beside
+                .store
+                .share(&token)
+                .await
+                .map_err(with_hint)?
+                .is_none()
+            {
+                bail!("there is no such share\n  hint: perennial share list shows them");
+            }
+            beside.grants.revoke(subject).await.map_err(with_hint)?;
+            beside.store.delete_share(&token).await.map_err(with_hint)?;
+            log::complain("revoked; what came from it ends within a second");
+        }
+    }
+    Ok(Exit::Done)
+}

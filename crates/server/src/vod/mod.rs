@@ -1,0 +1,145 @@
+//! Private libraries over HTTP: assets and their shares for who administers, playlists and bytes for who
+//! holds a grant.
+
+pub(crate) mod assets;
+pub(crate) mod mint;
+mod password;
+pub(crate) mod play;
+pub(crate) mod share;
+pub(crate) mod shares;
+pub(crate) mod stream;
+mod throttle;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, middleware};
+use grant::{Actions, Ask, Wanted};
+use http::request::Parts;
+use serde_json::json;
+
+use crate::client::{Requester, peer};
+use crate::cors;
+use crate::error::Problem;
+use crate::state::App;
+
+pub use shares::{ShareOptions, create_share, describe_share};
+pub(crate) use throttle::Throttle;
+
+/// What needs an API key.
+pub(crate) fn administration() -> Router<App> {
+    Router::new()
+        .route("/api/v1/assets", get(assets::list).post(assets::add))
+        .route(
+            "/api/v1/assets/{id}",
+            get(assets::one)
+                .patch(assets::change)
+                .delete(assets::remove),
+        )
+        .route("/api/v1/assets/{id}/revoke", post(assets::revoke))
+        .route(
+            "/api/v1/assets/{id}/shares",
+            get(shares::of_asset).post(shares::add),
+        )
+        .route("/api/v1/libraries", get(assets::libraries))
+        .route(
+            "/api/v1/libraries/{id}/scan",
+            get(assets::scanned).post(assets::scan),
+        )
+        .route(
+            "/api/v1/shares/{token}",
+            get(shares::one)
+                .patch(shares::change)
+                .delete(shares::remove),
+        )
+        .route("/api/v1/shares/{token}/activity", get(shares::activity))
+        .route("/api/v1/grants", post(mint::mint))
+        .route("/api/v1/grants/exchange", post(mint::exchange))
+        .route("/api/v1/grants/{id}", delete(mint::revoke))
+}
+
+/// What viewers ask for. Every page may read it: the URL is the permission.
+pub(crate) fn viewing() -> Router<App> {
+    Router::new()
+        .route(
+            "/assets/{id}/stream",
+            get(stream::of_asset).options(cors::preflight),
+        )
+        .route(
+            "/stream/hls/{*path}",
+            get(stream::playlist).options(cors::preflight),
+        )
+        .route("/vod/{*path}", get(play::file).options(cors::preflight))
+        .route(
+            "/download/{*path}",
+            get(play::download).options(cors::preflight),
+        )
+        .route(
+            "/share/{token}",
+            get(share::show).post(share::enter).options(cors::preflight),
+        )
+        .route(
+            "/share/{token}/stream/{asset}",
+            get(share::stream).options(cors::preflight),
+        )
+        .layer(middleware::map_response(cors::allow))
+}
+
+/// Who asks, for the binding of grants and the counting of tries.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) address: IpAddr,
+    pub(crate) user_agent: String,
+}
+
+impl Caller {
+    /// What a grant is asked.
+    pub(crate) fn ask<'a>(&'a self, wanted: Wanted<'a>, action: Actions) -> Ask<'a> {
+        Ask {
+            wanted,
+            action,
+            address: self.address,
+            user_agent: &self.user_agent,
+        }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let requester = Requester::new(&parts.headers, peer(parts), app);
+        Ok(Self {
+            address: requester.key.address,
+            user_agent: requester.key.user_agent,
+        })
+    }
+}
+
+/// An error of a compatible route: `{"detail": "…"}`, as its clients read it.
+#[derive(Debug)]
+pub(crate) struct Compat(Problem);
+
+impl<E: Into<Problem>> From<E> for Compat {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Compat {
+    fn into_response(self) -> Response {
+        let detail = json!({ "detail": self.0.detail() });
+        // Logs the cause, and sets the headers that go with the status.
+        let mut response = self.0.into_response();
+        let (mut parts, _) = std::mem::take(&mut response).into_parts();
+        parts.headers.remove(http::header::CONTENT_TYPE);
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+        let json = Json(detail).into_response();
+        parts.headers.extend(json.headers().clone());
+        Response::from_parts(parts, json.into_body())
+    }
+}
