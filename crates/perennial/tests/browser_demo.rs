@@ -44,3 +44,17 @@ async fn the_picture_goes_on_whatever_breaks() {
         .await;
     assert_eq!(report.pictures(), [Picture::A]);
 }
+
+/// The share link that the demo prints is a page that plays at once.
+#[tokio::test]
+async fn the_private_film_plays_from_its_link() {
+    let gateway = Gateway::demo().await;
+    let log = gateway.log();
+    let link = log.split_whitespace().find(|word| word.contains("/share/"));
+    let link = link.expect("the demo prints a share link");
+    Play::of(link)
+        .with("--as", "page")
+        .with("--seconds", 10)
+        .run("played,no-stalls,no-fatal,no-http,frames>0")
+        .await;
+}
