@@ -174,7 +174,7 @@ async fn a_share_link_plays_after_its_password() {
             .then(json!({ "wait": "#password" }))
             .then(json!({ "fill": "#password", "value": "open sesame" }))
             .then(json!({ "press": "Enter" }))
-            .then(json!({ "wait": "#video" }))
+            .then(json!({ "wait": "video" }))
             .run("no-fatal,no-stalls,frames>0,advanced_s>4")
             .await;
         check_private(&s3, &gateway, mode).await;

@@ -149,11 +149,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_share_is_a_page_for_browsers_only() {
-        let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
-        assert_eq!(share(asking(ACCEPT, accept)).await.status(), StatusCode::OK);
-        for headers in [HeaderMap::new(), asking(ACCEPT, "application/json")] {
-            assert_eq!(share(headers).await.status(), StatusCode::NOT_FOUND);
-        }
+    async fn the_page_of_a_share_may_play_from_its_store() {
+        let page = share(Some("https://store.example"), &HeaderMap::new()).await;
+        let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(
+            policy.contains("connect-src 'self' https://store.example;"),
+            "{policy}"
+        );
     }
 }
