@@ -110,7 +110,6 @@ fn mime(name: &str) -> &'static str {
 mod tests {
     use std::io::Read;
 
-    use http::StatusCode;
     use http::header::{ACCEPT_ENCODING, HeaderValue};
 
     use super::*;
