@@ -325,6 +325,7 @@ pub enum ShareVerb {
     /// Remove a link and end what came from it
     Revoke {
         /// The link's token
+        #[arg(allow_hyphen_values = true)] // one in 64 begins with "-"
         token: String,
         /// Where state is kept
         #[command(flatten)]

@@ -53,6 +53,19 @@ fn without_a_verb_it_serves() {
     }
 }
 
+/// Tokens of shares are base64url.
+#[test]
+fn a_share_may_begin_with_a_hyphen() {
+    let verb = parse("perennial share revoke -Xq3_c --config x.toml").expect("a token and a file");
+    let Verb::Share(ShareVerb::Revoke { token, file }) = verb else {
+        panic!("{verb:?}");
+    };
+    assert_eq!(
+        (token.as_str(), file.path()),
+        ("-Xq3_c", Some(Path::new("x.toml")))
+    );
+}
+
 #[test]
 fn live_describes_a_channel() {
     let Ok(Verb::Live(live)) =
