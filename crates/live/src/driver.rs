@@ -77,6 +77,8 @@ struct Stored {
 /// How often demand is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 const EXTRA_TIMEOUT: Duration = Duration::from_secs(10);
+/// A channel that starts waits so long for a slate from a library.
+const SLATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Driver {
     /// Runs until nobody watches, or the channel is stopped.
@@ -541,18 +543,17 @@ fn def(source: &SourceSpec) -> SourceDef {
 }
 
 /// What the channel shows without a picture. A file that has gone bad since it was checked is no
-/// reason to show nothing.
+/// reason to show nothing, and a library that is slow none to wait for long.
 async fn slate(channel: &Channel) -> Arc<Slate> {
-    let name = channel.spec().slate.clone();
-    let read = tokio::task::spawn_blocking(move || crate::slate::read(&name)).await;
-    match read {
+    let shared = &channel.shared;
+    let name = &channel.spec().slate;
+    let loading = crate::slate::load(name, &shared.libraries);
+    let reason = match tokio::time::timeout(SLATE_TIMEOUT, loading).await {
         Ok(Ok(slate)) => return slate,
-        Ok(Err(error)) => {
-            tracing::warn!("the built-in card is shown: {error}");
-            let shared = &channel.shared;
-            shared.emit(channel.id(), "slate", None, error.to_string());
-        }
-        Err(_) => tracing::error!("the built-in card is shown: reading the slate was cut short"),
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("slate {name} was not there within {SLATE_TIMEOUT:?}"),
+    };
+    tracing::warn!("the built-in card is shown: {reason}");
+    shared.emit(channel.id(), "slate", None, reason);
     crate::slate::built_in()
 }

@@ -7,6 +7,7 @@ use base::{ChannelId, Clock, ErrorKind};
 use fetch::Client;
 use store::{Positions, Store};
 use tokio_util::sync::CancellationToken;
+use vod::Vod;
 
 use crate::accounts::{Account, Accounts};
 use crate::channel::{Channel, Origin};
@@ -29,6 +30,8 @@ pub struct Live {
 pub(crate) struct Shared {
     settings: RwLock<Arc<Settings>>,
     pub(crate) client: Client,
+    /// Whose assets may be slates.
+    pub(crate) libraries: Vod,
     pub(crate) store: Store,
     pub(crate) positions: Positions,
     pub(crate) accounts: Accounts,
@@ -123,10 +126,17 @@ impl Shared {
 
 impl Live {
     /// No channels yet.
-    pub fn new(settings: Settings, client: Client, store: Store, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        settings: Settings,
+        client: Client,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        libraries: Vod,
+    ) -> Self {
         let shared = Shared {
             settings: RwLock::new(Arc::new(settings)),
             client,
+            libraries,
             positions: store.positions(),
             accounts: Accounts::default(),
             store,
@@ -253,10 +263,7 @@ impl Live {
         if let Some(name) = stranger.next() {
             return Err(NotChanged::UnknownAccount(name.clone()));
         }
-        let slate = spec.slate.clone();
-        let checked = tokio::task::spawn_blocking(move || slate::read(&slate).map(drop));
-        // A check that was cut short is made up for when the channel starts.
-        checked.await.unwrap_or(Ok(()))?;
+        slate::load(&spec.slate, &self.shared.libraries).await?;
         let _changing = self.changing.lock().await;
         let known = self.channel(id.as_str());
         match &known {

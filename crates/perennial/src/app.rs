@@ -60,8 +60,14 @@ impl Gateway {
             ..fetch::Settings::default()
         })?;
         let clock = Arc::new(SystemClock::new());
-        let live = Live::new(live_settings(config), client, store.clone(), clock.clone());
-        let Libraries { vod, grants } = Libraries::open(config, &store, own, clock).await?;
+        let Libraries { vod, grants } = Libraries::open(config, &store, own, clock.clone()).await?;
+        let live = Live::new(
+            live_settings(config),
+            client,
+            store.clone(),
+            clock,
+            vod.clone(),
+        );
         live.apply(
             live_settings(config),
             &accounts(config),

@@ -51,6 +51,7 @@ async fn check(loaded: Loaded) -> anyhow::Result<Exit> {
         }
     }
     failed += library_check::all(config).await?;
+    failed += library_check::slates(config).await?;
     Ok(if failed == 0 {
         Exit::Done
     } else {

@@ -1,12 +1,14 @@
 //! `perennial check` of libraries: is the bucket private, do presigned requests work, may a browser read
 //! what a redirect leads to, how far is the clock? One line for each, with the cure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::ByteRange;
 use fetch::Headers;
 use live::SystemClock;
-use vod::{Bucket, Library, Presign, Segments};
+use store::{Location, Store};
+use vod::{Bucket, Library, Presign, Segments, Vod};
 
 use crate::app;
 use crate::config::Config;
@@ -38,6 +40,36 @@ pub(crate) async fn all(config: &Config) -> anyhow::Result<usize> {
             log::say(&format!("{mark} library {}: {}\n", library.id(), line.text));
         }
     }
+    Ok(failed)
+}
+
+/// Whether the assets that channels show as their slates can be shown; how many cannot. Slates that are
+/// files were read with the configuration.
+pub(crate) async fn slates(config: &Config) -> anyhow::Result<usize> {
+    let slates = config.channels.iter().filter(|channel| {
+        let slate = &channel.slate;
+        !slate.is_empty() && !live::slate::is_file(slate)
+    });
+    let slates: Vec<_> = slates.collect();
+    if slates.is_empty() {
+        return Ok(0);
+    }
+    let location = Location::Directory(config.server.data_dir.clone());
+    let store = Store::join(&location).await.map_err(app::with_hint)?;
+    let client = app::library_client(Vec::new())?;
+    let vod = Vod::new(client, store.clone(), Arc::new(SystemClock::new()));
+    vod.apply(app::library_specs(config))?;
+    let mut failed = 0;
+    for channel in slates {
+        match live::slate::load(&channel.slate, &vod).await {
+            Ok(_) => log::say(&format!("ok    {} slate {}\n", channel.id, channel.slate)),
+            Err(error) => {
+                failed += 1;
+                log::say(&format!("FAIL  {}: {error}\n", channel.id));
+            }
+        }
+    }
+    store.close().await.map_err(app::with_hint)?;
     Ok(failed)
 }
 

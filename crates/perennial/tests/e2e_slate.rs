@@ -4,7 +4,7 @@ mod e2e;
 
 use std::time::Duration;
 
-use e2e::{Gateway, LATE, SOON, channel, check_consecutive, until_played};
+use e2e::{Gateway, LATE, SOON, channel, check_consecutive, command, until_played};
 use http::Method;
 use serde_json::Value;
 use testkit::gear::{Encoding, Format, Live, StreamFault, StreamServer};
@@ -137,6 +137,27 @@ async fn a_minute_without_any_source_is_a_minute_of_the_card() {
     }
 }
 
+/// The card `clip` was played at the end, round and round.
+#[track_caller]
+fn check_card(what: &str, report: &Report) {
+    assert!(report.is_clean(), "{what}: {report}");
+    // The clip's pictures are 2 s apart, and so are the card's segments.
+    let shown = &report.segments[report.segments.len() - 13..];
+    assert!(
+        shown
+            .iter()
+            .all(|played| played.duration <= Duration::from_millis(2_499)),
+        "{what}: {report}"
+    );
+    let unlike: std::collections::HashSet<_> = shown.iter().map(|played| played.hash).collect();
+    assert_eq!(
+        unlike.len(),
+        shown.len(),
+        "{what}: every round has times of its own"
+    );
+}
+
+/// A card that is a file, and one that is an asset of a library: byte ranges of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_card_of_ones_own_is_shown_and_a_cold_channel_has_none() {
     let origin = Origin::start(Spec::default())
@@ -144,37 +165,55 @@ async fn a_card_of_ones_own_is_shown_and_a_cold_channel_has_none() {
         .expect("an origin starts");
     let card = testkit::Clip::B.file();
     let folder = tempfile::TempDir::new().unwrap();
-    let file = folder.path().join("card.ts");
+    let file = folder.path().join("holding/card.ts");
+    std::fs::create_dir(folder.path().join("holding")).unwrap();
     std::fs::write(&file, card).unwrap();
-    let own = format!("slate = \"{}\"\n[[channel.source]]\n", file.display());
-    let toml = channel("news", &[&origin.url()]).replacen("[[channel.source]]\n", &own, 1);
-    let gateway = Gateway::serve(&format!("[live]\nstart_timeout_s = 2\n{toml}")).await;
+    let half = card.len() / 376 * 188;
+    let rest = card.len() - half;
+    let list = format!(
+        "#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:30\n#EXT-X-BYTERANGE:{half}@0\n#EXTINF:10,\ncard.ts\n\
+         #EXT-X-BYTERANGE:{rest}\n#EXTINF:10,\ncard.ts\n#EXT-X-ENDLIST\n"
+    );
+    std::fs::write(folder.path().join("holding/master.m3u8"), list).unwrap();
+    let with = |id: &str, slate: &str| {
+        let slate = format!("slate = \"{slate}\"\n[[channel.source]]\n");
+        channel(id, &[&origin.url()]).replacen("[[channel.source]]\n", &slate, 1)
+    };
+    let toml = [
+        "[live]\nstart_timeout_s = 2\n".to_owned(),
+        with("file", file.to_str().unwrap()),
+        with("asset", "asset:holding"),
+        format!(
+            "[[library]]\nid = \"media\"\nkind = \"dir\"\npath = \"{}\"\n",
+            folder.path().display()
+        ),
+    ];
+    let gateway = Gateway::serve(&toml.concat()).await;
+    let asset = r#"{"library":"media","kind":"video","prefix":"holding","name":"Back soon","slug":"holding"}"#;
+    let made = gateway.admin(Method::POST, "/api/v1/assets", asset).await;
+    assert_eq!(made.status, 201, "{}", String::from_utf8_lossy(&made.body));
     origin.set_fault(Some(Fault::Dead));
-    let cold = gateway.get("/live/news/index.m3u8").await;
+    let cold = gateway.get("/live/file/index.m3u8").await;
     assert_eq!(cold.status, 503);
     origin.set_fault(None);
-    let player = gateway.player("/live/news/index.m3u8").await;
-    until_played(&player, 4).await;
+    let players = [
+        ("file", gateway.player("/live/file/index.m3u8").await),
+        ("asset", gateway.player("/live/asset/index.m3u8").await),
+    ];
+    for (_, player) in &players {
+        until_played(player, 4).await;
+    }
     origin.set_fault(Some(Fault::Dead));
-    gateway.until(SOON, "news", "the card", is("slate")).await;
-    let have = player.report().segments.len();
-    until_played(&player, have + 15).await;
-    let report = player.stop();
-    assert!(report.is_clean(), "{report}");
-    // The clip's pictures are 2 s apart, and so are the card's segments.
-    let shown = &report.segments[report.segments.len() - 13..];
-    assert!(
-        shown
-            .iter()
-            .all(|played| played.duration <= Duration::from_millis(2_499)),
-        "{report}"
-    );
-    let unlike: std::collections::HashSet<_> = shown.iter().map(|played| played.hash).collect();
-    assert_eq!(
-        unlike.len(),
-        shown.len(),
-        "every round has times of its own"
-    );
+    for (id, player) in players {
+        gateway.until(SOON, id, "the card", is("slate")).await;
+        let have = player.report().segments.len();
+        until_played(&player, have + 15).await;
+        check_card(id, &player.stop());
+    }
+    let check = command(gateway.folder(), &["check", "-c", "perennial.toml"]);
+    let said = tokio::process::Command::from(check).output().await.unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("ok    asset slate asset:holding"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,9 +222,13 @@ async fn a_card_that_cannot_be_shown_is_refused_by_name() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("card.ts");
     std::fs::write(&file, "<html>").unwrap();
-    for (slate, reason) in [
-        (file.to_str().unwrap(), "it is no MPEG transport stream"),
-        ("asset:holding", "is an asset of a private library"),
+    for (slate, reason, cure) in [
+        (
+            file.to_str().unwrap(),
+            "it is no MPEG transport stream",
+            "ffmpeg makes one",
+        ),
+        ("asset:holding", "there is no asset", "perennial asset add"),
     ] {
         let body = format!(
             r#"{{"id":"x","slate":"{slate}","sources":[{{"url":"http://127.0.0.1:9/x"}}]}}"#
@@ -193,9 +236,6 @@ async fn a_card_that_cannot_be_shown_is_refused_by_name() {
         let answer = gateway.admin(Method::POST, "/api/v1/channels", &body).await;
         let said = String::from_utf8_lossy(&answer.body);
         assert_eq!(answer.status, 400, "{said}");
-        assert!(
-            said.contains(reason) && said.contains("ffmpeg makes one"),
-            "{said}"
-        );
+        assert!(said.contains(reason) && said.contains(cure), "{said}");
     }
 }

@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("grant", &["base"]),
     ("fetch", &["base", "hls"]),
     ("store", &["base", "hls"]),
-    ("live", &["base", "fetch", "hls", "store"]),
+    ("live", &["base", "fetch", "hls", "store", "vod"]),
     ("usenet", &["base", "fetch", "nzb", "store"]),
     ("vod", &["base", "fetch", "hls", "store"]),
     (

@@ -215,8 +215,8 @@ impl From<NotChanged> for Problem {
             NotChanged::Unknown(_) => "unknown_channel",
             NotChanged::NoSource(_) => "no_source",
             NotChanged::UnknownAccount(_) => "unknown_account",
-            NotChanged::Slate(_) => {
-                return Self::new(error.kind(), "slate", error.to_string()).hint(live::slate::HINT);
+            NotChanged::Slate(bad) => {
+                return Self::new(error.kind(), "slate", error.to_string()).hint(bad.hint());
             }
             NotChanged::Unreadable { .. } | NotChanged::Store(_) => "store",
         };

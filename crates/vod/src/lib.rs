@@ -7,6 +7,7 @@
 //! knows no routes and no status codes.
 
 mod asset;
+mod clip;
 mod confine;
 mod dir;
 mod error;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hls::playlist::{Limits, Multivariant, Playlist, Variables};
+use hls::playlist::{Limits, Media, Multivariant, Playlist, Variables};
 use url::Url;
 
 use crate::asset::{Asset, Plays, Probe, Size};
@@ -59,32 +59,40 @@ async fn playlists(
     key: &str,
     now_ms: i64,
 ) -> Result<Probe, Error> {
-    let first = read(library, key, &Variables::default(), now_ms).await?;
-    match first {
-        Playlist::Media(media) => Ok(Probe {
-            duration_ms: duration_ms(&media),
-            ..Probe::default()
-        }),
-        Playlist::Multivariant(multi) => {
-            let mut probe = ladder(&multi);
-            let uri = multi
-                .variants
-                .first()
-                .map_or("", |variant| variant.uri.as_str());
-            let variant = prefix.resolve(key, uri).map_err(|reason| Error::Uri {
-                library: library.id().to_owned(),
-                key: key.to_owned(),
-                line: multi.variants.first().map_or(0, |variant| variant.line),
-                reason,
-            })?;
-            if let Playlist::Media(media) =
-                read(library, &variant.key, &multi.variables, now_ms).await?
-            {
-                probe.duration_ms = duration_ms(&media);
-            }
-            Ok(probe)
-        }
-    }
+    let (multi, media) = first_media(library, prefix, key, now_ms).await?;
+    Ok(Probe {
+        duration_ms: media.and_then(|(_, media)| duration_ms(&media)),
+        ..multi.as_ref().map_or_else(Probe::default, ladder)
+    })
+}
+
+/// What the playlist at `key` is: the multivariant playlist, if it is one, and the first media playlist
+/// with its key, if there is one.
+pub(crate) async fn first_media(
+    library: &Library,
+    prefix: &Prefix,
+    key: &str,
+    now_ms: i64,
+) -> Result<(Option<Multivariant>, Option<(String, Media)>), Error> {
+    let multi = match read(library, key, &Variables::default(), now_ms).await? {
+        Playlist::Media(media) => return Ok((None, Some((key.to_owned(), media)))),
+        Playlist::Multivariant(multi) => multi,
+    };
+    let (uri, line) = multi
+        .variants
+        .first()
+        .map_or(("", 0), |variant| (variant.uri.as_str(), variant.line));
+    let variant = prefix.resolve(key, uri).map_err(|reason| Error::Uri {
+        library: library.id().to_owned(),
+        key: key.to_owned(),
+        line,
+        reason,
+    })?;
+    let media = match read(library, &variant.key, &multi.variables, now_ms).await? {
+        Playlist::Media(media) => Some((variant.key, media)),
+        Playlist::Multivariant(_) => None,
+    };
+    Ok((Some(multi), media))
 }
 
 fn ladder(multi: &Multivariant) -> Probe {
@@ -112,7 +120,7 @@ fn ladder(multi: &Multivariant) -> Probe {
     }
 }
 
-fn duration_ms(media: &hls::playlist::Media) -> Option<u64> {
+fn duration_ms(media: &Media) -> Option<u64> {
     let whole: Duration = media.segments.iter().map(|segment| segment.duration).sum();
     let ms = u64::try_from(whole.as_millis()).ok()?;
     media.ended.then_some(ms)

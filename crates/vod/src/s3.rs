@@ -149,6 +149,10 @@ impl Bucket {
         now_ms: i64,
     ) -> Result<(Meta, bytes::Bytes), Error> {
         let response = self.signed(key, max, now_ms).await?;
+        // What the store says of an error may be longer than the object may be.
+        if response.body.len() as u64 > max {
+            return Err(self.unwell(key, format!("longer than {max} bytes"), false));
+        }
         let meta = Meta::of(&response.head, response.body.len() as u64);
         Ok((meta, response.body))
     }

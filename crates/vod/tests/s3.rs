@@ -860,3 +860,46 @@ async fn a_reader_joins_a_transfer_midway() {
     assert_eq!(second, pattern(100_000));
     assert_eq!(s3.take_seen().len(), 1);
 }
+
+/// What a channel shows while it has no source.
+#[tokio::test]
+async fn a_clip_is_a_transport_stream_in_one_piece() {
+    let s3 = S3::start().await;
+    let vod = vod(Where::S3(s3.spec()), Segments::Tunnel).await;
+    put_film(&s3, "film");
+    let whole = [pattern(100_000), pattern(50_000)].concat();
+    let id = film(&vod, "film").await.id.to_string();
+    assert_eq!(vod.clip(&id, 150_000).await.unwrap(), whole);
+
+    s3.put("file.ts", pattern(1000));
+    let file = NewAsset {
+        prefix: None,
+        raw_key: Some("file.ts".into()),
+        slug: Some("file".into()),
+        ..new("")
+    };
+    vod.add(file).await.unwrap();
+    assert_eq!(vod.clip("file", 1000).await.unwrap(), pattern(1000));
+
+    let refused = async |id: &str, max: u64| vod.clip(id, max).await.unwrap_err().to_string();
+    assert!(refused(&id, 149_999).await.contains("too long"));
+    assert!(refused("file", 999).await.contains("longer than 999"));
+    assert!(refused("none", 1).await.contains("no asset"));
+    for (prefix, tag, reason) in [
+        ("mp4", "#EXT-X-MAP:URI=\"init.mp4\"", "fragmented MP4"),
+        ("key", "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"", "encrypted"),
+        ("out", "#EXT-X-BITRATE:1", "prefix"),
+    ] {
+        let uri = if prefix == "out" {
+            "../../film/v 0/seg 1.ts"
+        } else {
+            "a.ts"
+        };
+        let list =
+            format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{tag}\n#EXTINF:4,\n{uri}\n#EXT-X-ENDLIST\n");
+        s3.put(&format!("{prefix}/master.m3u8"), list);
+        let id = film(&vod, prefix).await.id.to_string();
+        let said = refused(&id, 1000).await;
+        assert!(said.contains(reason), "{said}");
+    }
+}

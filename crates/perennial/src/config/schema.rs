@@ -201,18 +201,14 @@ fn channels(s: &mut Table<'_, '_>, accounts: &[Account]) -> Vec<ChannelSpec> {
 
 fn slate(s: &mut Table<'_, '_>) -> String {
     let name = s.get(reload("slate"), "", kind::line);
-    let is_file = !name.is_empty() && !name.starts_with("asset:");
-    let slate = match is_file {
-        true => s
-            .beside_the_file(name.into())
-            .to_string_lossy()
-            .into_owned(),
-        false => name,
-    };
-    if let Err(error) = live::slate::read(&slate) {
-        s.report("slate", error.to_string(), live::slate::HINT);
+    if !live::slate::is_file(&name) {
+        return name;
     }
-    slate
+    let path = s.beside_the_file(name.into());
+    if let Err(error) = live::slate::read(&path) {
+        s.report("slate", error.to_string(), error.hint());
+    }
+    path.to_string_lossy().into_owned()
 }
 
 fn sources(s: &mut Table<'_, '_>, accounts: &[Account]) -> Vec<SourceSpec> {
