@@ -21,7 +21,7 @@ const SECONDS: u32 = 3;
 const GOAL: f64 = 0.8;
 
 /// Numbers that wrk knows exactly and rounds when it prints them itself.
-const SCRIPT: &str = r#"
+pub(crate) const WRK_SCRIPT: &str = r#"
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format("RESULT %d %d %d %d %d %d\n", summary.requests, summary.bytes, summary.duration,
@@ -31,13 +31,13 @@ end
 
 /// One run of wrk.
 #[derive(Clone, Copy)]
-struct Run {
-    requests: f64,
-    bytes: f64,
-    seconds: f64,
+pub(crate) struct Run {
+    pub(crate) requests: f64,
+    pub(crate) bytes: f64,
+    pub(crate) seconds: f64,
     p50_ms: f64,
     p99_ms: f64,
-    cpu_s: f64,
+    pub(crate) cpu_s: f64,
 }
 
 pub(crate) async fn run() -> anyhow::Result<String> {
@@ -48,9 +48,9 @@ pub(crate) async fn run() -> anyhow::Result<String> {
     let origin = Origin::start(spec).await?;
     let perennial = Server::live(&origin.url())?;
     perennial.answers("healthz").await?;
-    let nginx = Server::nginx().await?;
+    let nginx = Server::nginx(None).await?;
     let script = nginx.folder().join("wrk.lua");
-    std::fs::write(&script, SCRIPT)?;
+    std::fs::write(&script, WRK_SCRIPT)?;
 
     let mut table = String::from(
         "| | connections | | requests/s | MB/s | CPU µs/request | CPU s/GB | p50 ms | p99 ms | per CPU-second |\n\
@@ -121,7 +121,12 @@ async fn same_bytes(
     Ok((here, there, body.len()))
 }
 
-async fn wrk(server: &Server, url: &Url, connections: u32, script: &Path) -> anyhow::Result<Run> {
+pub(crate) async fn wrk(
+    server: &Server,
+    url: &Url,
+    connections: u32,
+    script: &Path,
+) -> anyhow::Result<Run> {
     let before = server.cpu()?;
     let output = Command::new("wrk")
         .args(["-t1", &format!("-c{connections}"), &format!("-d{SECONDS}s")])
@@ -160,7 +165,7 @@ fn rate_per_cpu(runs: &[Run]) -> f64 {
     over(runs, |run| run.requests / run.cpu_s)
 }
 
-fn over(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
+pub(crate) fn over(runs: &[Run], value: impl Fn(&Run) -> f64) -> f64 {
     median(runs.iter().map(value).collect())
 }
 

@@ -11,6 +11,7 @@
 mod load;
 mod memory;
 mod pinned;
+mod private;
 mod startup;
 mod upstream;
 
@@ -37,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
         load::run().await?,
         startup::run().await?,
         upstream::run().await?,
+        private::run().await?,
         memory::run().await?,
     ] {
         println!("{section}");

@@ -46,12 +46,13 @@ impl Server {
         Ok(server)
     }
 
-    /// nginx with one worker, serving the files of its folder the fastest way it has.
-    pub(crate) async fn nginx() -> anyhow::Result<Self> {
+    /// nginx with one worker, serving the files of its folder the fastest way it has, and below `/bucket/`
+    /// what `store` answers.
+    pub(crate) async fn nginx(store: Option<&Url>) -> anyhow::Result<Self> {
         let (port, folder) = (free_port()?, tempfile::tempdir()?);
         fs::write(
             folder.path().join("nginx.conf"),
-            nginx_conf(port, folder.path()),
+            nginx_conf(port, folder.path(), store),
         )?;
         fs::write(folder.path().join("healthz"), "ok\n")?;
         let place = folder.path().display();
@@ -132,8 +133,9 @@ impl Drop for Server {
     }
 }
 
-fn nginx_conf(port: u16, folder: &Path) -> String {
+fn nginx_conf(port: u16, folder: &Path, store: Option<&Url>) -> String {
     let folder = folder.display();
+    let (upstream, location) = store.map(passed_on).unwrap_or_default();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|kind| format!("{kind}_temp_path {folder}/tmp; "))
@@ -148,8 +150,19 @@ http {{
     sendfile on; tcp_nopush on; tcp_nodelay on;
     keepalive_requests 100000000;
     types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
-    server {{ listen 127.0.0.1:{port} backlog=1024; root {folder}; }}
+    {upstream}
+    server {{ listen 127.0.0.1:{port} backlog=1024; root {folder}; {location} }}
 }}
 "
     )
+}
+
+/// Over connections that stay open.
+fn passed_on(store: &Url) -> (String, &'static str) {
+    let upstream = format!(
+        "upstream store {{ server {}; keepalive 64; }}",
+        store.authority()
+    );
+    let location = "location /bucket/ { proxy_pass http://store; proxy_http_version 1.1; proxy_set_header Connection \"\"; }";
+    (upstream, location)
 }
