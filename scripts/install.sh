@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 nextest=0.9.151
 deny=0.20.2
 fuzz=0.13.2
+sabctools=9.7.2
 
 # Program and Debian's package, for each task.
 compiler="cc:gcc cc:libc6-dev"
@@ -21,7 +22,7 @@ case ${1:-} in
 test) wanted="$compiler $page $gear $posts" cargo_tools="nextest@$nextest deny@$deny" ;;
 lint) wanted="$compiler" cargo_tools="deny@$deny" ;;
 fuzz) wanted="$compiler c++:g++" cargo_tools="fuzz@$fuzz" ;;
-bench) wanted="$compiler $gear $posts wrk:wrk" cargo_tools="" ;;
+bench) wanted="$compiler $gear $posts wrk:wrk python3:python3 :python3-venv" cargo_tools="" ;;
 web) wanted="$page" cargo_tools="" ;;
 *) die "usage: $0 test|lint|fuzz|bench|web" ;;
 esac
@@ -114,8 +115,15 @@ inn() {
     rm -rf "$folder/packages"
 }
 
+# SABnzbd's yEnc decoder, a yardstick.
+sabctools() {
+    [ -x "$tools/sabctools/bin/python" ] || python3 -m venv "$tools/sabctools"
+    "$tools/sabctools/bin/pip" install --quiet --disable-pip-version-check "sabctools==$sabctools"
+}
+
 case $1 in
-test | bench) inn ;;
+test) inn ;;
+bench) inn && sabctools ;;
 esac
 
 # Unoptimised and without debug information: they are built in a quarter of the time and run rarely.
