@@ -470,7 +470,9 @@ impl Channel {
             .any(|of| of == account)
     }
 
-    /// Ends what is on air if the waiting session needs its slot, and it has failed.
+    /// Ends what is on air if the waiting session needs its slot, and it has failed. The other source is
+    /// made ready only then, with what is left of players' hold-back: it comes sooner by what that may
+    /// take, yet not before the playlist that is asked for after half a target duration of silence is there.
     fn release_for(&mut self, now: Time, at: usize) -> bool {
         let next = &self.nexts[at];
         let account = &self.sources[next.session.source].def.account;
@@ -478,7 +480,8 @@ impl Channel {
             return false;
         };
         let same = self.sources[current.source].def.account == *account;
-        let wanted = next.why == Why::Manual || has_failed(current, now, Duration::ZERO);
+        let head_start = current.target() / 4;
+        let wanted = next.why == Why::Manual || has_failed(current, now, head_start);
         if !same || !wanted {
             return false;
         }

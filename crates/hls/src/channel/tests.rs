@@ -384,3 +384,24 @@ fn the_target_duration_does_for_every_known_source() {
         assert!(sim.playlists[0].contains("#EXT-X-TARGETDURATION:2\n"));
     }
 }
+
+#[test]
+fn where_the_old_stream_must_go_first_it_goes_while_players_can_wait_for_the_other() {
+    let mut sim = Sim::new(&["a", "b"].map(|name| FakeSource {
+        duration_s: 6,
+        account: Some("account"),
+        ..FakeSource::new(name)
+    }));
+    sim.run(seconds(31));
+    sim.sources[0].fault = Fault::Frozen(sim.now.as_ms());
+    let newest_at = Time::from_ms(20_000 + 30_090);
+    assert_eq!(sim.published.len(), 8);
+    sim.run(seconds(30));
+    let asked = sim.hosts[1].asked[0] - newest_at;
+    // Beside it, the other would have been asked after one and a half target durations.
+    assert!(
+        asked > seconds(6) * 3 / 2 && asked < seconds(11),
+        "{asked:?}"
+    );
+    assert_eq!(sim.channel.on_air(), Some(1));
+}

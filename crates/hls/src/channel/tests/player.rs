@@ -32,9 +32,15 @@ impl Truth {
         }
     }
 
-    /// A source is sound from `since` on, which may lie ahead, or is not.
+    /// A source is sound from `since` on, which may lie ahead, or is not. One that is to be found sooner
+    /// than was said before, since others mended, is so from now on and not in hindsight.
     pub(super) fn set(&mut self, now: Time, source: usize, since: Option<Time>) {
-        let before = std::mem::replace(&mut self.sound_since[source], since);
+        let before = self.sound_since[source];
+        let since = since.map(|since| match before {
+            Some(before) => since.max(before.min(now)),
+            None => since,
+        });
+        self.sound_since[source] = since;
         let counted = before.map(|before| before + self.needed[source]);
         if before != since
             && let Some(from) = counted.filter(|from| *from < now)

@@ -15,7 +15,7 @@ use super::source::{FakeSource, Fault};
 
 /// Hours of one story, and of all in a test run.
 const STORY_HOURS: u64 = 10;
-const HOURS: u64 = 2000;
+const HOURS: u64 = 10_000;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 /// What a provider gets that answers 429 or 509 without saying how long.
 const REST: Duration = Duration::from_secs(10);
