@@ -83,17 +83,18 @@ impl Objects {
         self.items.get(reference).map_or(0, |item| item.failures)
     }
 
-    /// Takes the references that are due now; each must be fetched.
-    pub(super) fn take_due(&mut self, now: Time) -> Vec<Reference> {
+    /// Takes up to `max` of the references that are due now; each must be fetched.
+    pub(super) fn take_due(&mut self, now: Time, max: usize) -> Vec<Reference> {
         let due = self
             .items
             .iter_mut()
             .filter(|(_, item)| matches!(item.state, State::Due(at) if at <= now));
-        due.map(|(reference, item)| {
-            item.state = State::Fetching;
-            reference.clone()
-        })
-        .collect()
+        due.take(max)
+            .map(|(reference, item)| {
+                item.state = State::Fetching;
+                reference.clone()
+            })
+            .collect()
     }
 
     pub(super) fn next_due(&self) -> Option<Time> {

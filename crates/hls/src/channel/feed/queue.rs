@@ -142,6 +142,18 @@ impl Feed {
         }
     }
 
+    /// Segments that are on their way.
+    pub(in crate::channel) fn fetching(&self) -> usize {
+        let fetching = |slot: &&Slot| matches!(slot.state, SlotState::Fetching { .. });
+        self.slots.iter().filter(fetching).count()
+    }
+
+    /// Segments that are here and not published.
+    pub(in crate::channel) fn ready(&self) -> usize {
+        let ready = |slot: &&Slot| matches!(slot.state, SlotState::Ready { .. });
+        self.slots.iter().filter(ready).count()
+    }
+
     /// Whether a segment has bytes, if not the head.
     pub(in crate::channel) fn has_some_ready(&self) -> bool {
         let mut slots = self.slots.iter();
@@ -164,10 +176,8 @@ impl Feed {
 
     /// Forgets all but the newest `count` that are here; what is left begins where a decoder can.
     pub(in crate::channel) fn keep_newest(&mut self, count: usize) {
-        let ready = |slot: &&Slot| matches!(slot.state, SlotState::Ready { .. });
-        let ready = self.slots.iter().filter(ready).count();
         let begins = |at: &usize| self.slots.get(*at).is_some_and(|slot| slot.independent);
-        let old = ready.saturating_sub(count);
+        let old = self.ready().saturating_sub(count);
         let dropped = (0..=old).rev().find(begins).unwrap_or(0);
         self.slots.drain(..dropped);
     }

@@ -1,7 +1,6 @@
 //! What a session asks for, and when. What does not answer is asked for once more beside the first
 //! request: a connection that hangs stays so when the source has long come back.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use base::Time;
@@ -16,9 +15,10 @@ use crate::channel::feed::{Feed, Slot, SlotState, segment_patience};
 use crate::channel::health::again_after;
 use crate::channel::objects::Objects;
 
-/// Segments of one feed on their way at once.
-const SEGMENTS_AT_ONCE: usize = 3;
+/// Segments of one feed on their way at once; keys and maps that are asked for in one go.
+const AT_ONCE: usize = 3;
 const OBJECT_TRIES: u32 = 3;
+const OBJECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ROOT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests for the same playlist on their way at once.
 const ASKED_MAX: usize = 3;
@@ -33,23 +33,20 @@ impl Session {
             self.order(ctx, Purpose::Root, url, What::Source(ctx.aim), timeout);
         }
         self.open_feeds(ctx, wanted);
-        let tracks: Vec<TrackId> = self.feeds.keys().cloned().collect();
+        let mut tracks: Vec<TrackId> = self.feeds.keys().cloned().collect();
         for track in &tracks {
             self.load_playlist(ctx, track);
-            if !self.scout {
-                self.fetch_segments(ctx, track);
-            }
         }
-        for reference in self.objects.take_due(ctx.now) {
-            let (url, range) = (reference.url.clone(), reference.range);
-            self.order(
-                ctx,
-                Purpose::Object(reference),
-                url,
-                What::Object { range },
-                Duration::from_secs(5),
-            );
+        if self.scout {
+            return;
         }
+        self.fetch_objects(ctx);
+        // With one connection, the track that has least comes first.
+        tracks.sort_by_key(|track| self.feeds.get(track).map(Feed::ready));
+        for track in &tracks {
+            self.fetch_segments(ctx, track);
+        }
+        self.fetch_objects(ctx);
     }
 
     /// When time alone will give [`Session::poll`] something to ask for. What is due by now and was
@@ -94,8 +91,21 @@ impl Session {
         })
     }
 
+    /// Asked beside the first request, a second one is another connection: where the provider counts
+    /// them, one request follows the other, and what hangs is given up sooner.
     fn may_ask(&self, purpose: &Purpose) -> bool {
-        may_ask(&self.pending, purpose, self.counted)
+        match self.counted {
+            true => self.pending.is_empty(),
+            false => self.pending.values().filter(|of| *of == purpose).count() < ASKED_MAX,
+        }
+    }
+
+    /// Requests of a kind of which `running` are on their way that may be made now.
+    fn free_places(&self, running: usize) -> usize {
+        match self.counted {
+            true => usize::from(self.pending.is_empty()),
+            false => AT_ONCE.saturating_sub(running),
+        }
     }
 
     /// Opens a feed for each wanted track and closes those that nobody watches.
@@ -139,14 +149,12 @@ impl Session {
     }
 
     fn load_playlist(&mut self, ctx: &mut Context<'_>, track: &TrackId) {
+        let purpose = Purpose::Playlist(track.clone());
+        let may_ask = self.may_ask(&purpose);
         let Some(feed) = self.feeds.get_mut(track) else {
             return;
         };
-        if feed.load_due().is_none_or(|at| at > ctx.now) {
-            return;
-        }
-        let purpose = Purpose::Playlist(track.clone());
-        if !may_ask(&self.pending, &purpose, self.counted) {
+        if !may_ask || feed.load_due().is_none_or(|at| at > ctx.now) {
             return;
         }
         feed.loading(ctx.now);
@@ -167,14 +175,13 @@ impl Session {
 
     fn fetch_segments(&mut self, ctx: &mut Context<'_>, track: &TrackId) {
         self.lose_without_objects(track);
+        let Some(feed) = self.feeds.get(track) else {
+            return;
+        };
+        let free = self.free_places(feed.fetching());
         let Some(feed) = self.feeds.get_mut(track) else {
             return;
         };
-        let running = feed
-            .slots
-            .iter()
-            .filter(|slot| matches!(slot.state, SlotState::Fetching { .. }))
-            .count();
         let patience = segment_patience(feed.target);
         let (mut orders, mut unusable) = (Vec::new(), Vec::new());
         let asked = feed.worth_asking(ctx.now, self.wary);
@@ -194,7 +201,7 @@ impl Session {
             if again && (running_of() > 1 || running_of() as u32 + slot.attempts >= SEGMENT_TRIES) {
                 continue;
             }
-            if !again && running + orders.len() >= SEGMENTS_AT_ONCE {
+            if !again && orders.len() >= free {
                 break;
             }
             for reference in slot.map.iter().chain(slot.keys.iter().flatten()) {
@@ -229,6 +236,14 @@ impl Session {
         }
         for detail in unusable {
             self.trouble(ctx, "key", detail);
+        }
+    }
+
+    fn fetch_objects(&mut self, ctx: &mut Context<'_>) {
+        for reference in self.objects.take_due(ctx.now, self.free_places(0)) {
+            let (url, range) = (reference.url.clone(), reference.range);
+            let (purpose, what) = (Purpose::Object(reference), What::Object { range });
+            self.order(ctx, purpose, url, what, OBJECT_TIMEOUT);
         }
     }
 
@@ -277,13 +292,6 @@ impl Session {
             timeout,
         }));
     }
-}
-
-/// Asked beside the first request, a second one is another connection: not where the provider counts them.
-/// There the first is given up sooner instead.
-fn may_ask(pending: &HashMap<u64, Purpose>, purpose: &Purpose, counted: bool) -> bool {
-    let asked_max = if counted { 1 } else { ASKED_MAX };
-    pending.values().filter(|of| *of == purpose).count() < asked_max
 }
 
 /// How to look into the segment; `None` while its key is on its way. The error says why no player could

@@ -230,6 +230,13 @@ impl Sim {
             self.sources[source].account.is_none() || slots.any(|(of, _)| *of == generation),
             "a fetch without a slot"
         );
+        let waiting = self.hosts.iter().flat_map(|host| &host.waiting);
+        let mut asked = waiting.chain(self.flights.iter().map(|flight| &flight.order));
+        let beside = asked.find(|other| other.id.generation == generation);
+        assert!(
+            self.sources[source].account.is_none() || beside.is_none(),
+            "a session of an account asks for {order:?} beside {beside:?}"
+        );
         self.hosts[source].waiting.push_back(order);
         self.take_off(source);
     }
