@@ -58,12 +58,18 @@ impl Link {
 /// Where a feed begins in the first playlist that it loads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Start {
-    /// With the newest so many segments…
-    pub(super) segments: usize,
-    /// …and so much of them; neither: with the next one…
-    pub(super) lead: Duration,
-    /// …unless this one of the source was published before.
+    pub(super) lead: Lead,
+    /// The newest segment of the source that was published before: nothing up to it is taken again.
     pub(super) published: Option<Published>,
+}
+
+/// How much of what a source lists is taken at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lead {
+    /// The newest so many segments, and at least so much of them.
+    AtLeast(usize, Duration),
+    /// No more than so much; nothing: begin with the next one.
+    AtMost(Duration),
 }
 
 /// The newest segment of a source that players have got.
@@ -406,9 +412,11 @@ impl Start {
     /// The first segment to take, and whether the list carries on where it ended.
     fn index(&self, media: &Media) -> (usize, bool) {
         let count = media.segments.len();
-        let newest = media.segments.iter().rev();
-        let lead = covering(newest.map(|s| s.duration), self.lead);
-        let edge = count.saturating_sub(self.segments.max(lead));
+        let newest = media.segments.iter().rev().map(|s| s.duration);
+        let edge = count.saturating_sub(match self.lead {
+            Lead::AtLeast(segments, lead) => covering(newest, lead).max(segments),
+            Lead::AtMost(lead) => fitting(newest, lead),
+        });
         // What the source itself calls lost is nothing to begin with.
         let edge = media.segments[edge..]
             .iter()
@@ -435,6 +443,15 @@ pub(super) fn covering(durations: impl Iterator<Item = Duration>, length: Durati
         Some(before)
     });
     before.take_while(|before| *before < length).count()
+}
+
+/// How many of these durations, one after the other, fit into `length`.
+fn fitting(durations: impl Iterator<Item = Duration>, length: Duration) -> usize {
+    let after = durations.scan(Duration::ZERO, |sum, duration| {
+        *sum += duration;
+        Some(*sum)
+    });
+    after.take_while(|after| *after <= length).count()
 }
 
 fn is_http(url: &Url) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::Time;
 
 use super::event::{Effect, Notice, SwitchTo, Trouble};
+use super::feed::Lead;
 use super::health::{Health, Source, has_failed, is_suspect};
 use super::session::Session;
 use super::{Channel, Published, TrackId};
@@ -104,13 +105,13 @@ impl Channel {
         let own = self.current.as_ref().is_some_and(|c| c.source == index);
         let target = self.target_duration();
         let start = match why {
-            Why::Start if self.tracks.is_empty() => (self.settings.prime_segments, Duration::ZERO),
-            // Less than a segment is missing between any two: made good each time, players would fall
-            // behind the live edge with every switch.
-            Why::Manual => (0, self.missing(now).saturating_sub(target)),
-            _ if own => (0, target * CATCH_UP_MAX),
+            Why::Start if self.tracks.is_empty() => {
+                Lead::AtLeast(self.settings.prime_segments, Duration::ZERO)
+            }
+            Why::Manual => Lead::AtMost(self.lag(now)),
+            _ if own => Lead::AtLeast(0, target * CATCH_UP_MAX),
             // By the time that it is needed, one more will be missing.
-            Why::Start | Why::Doubt | Why::Return => (2, self.missing(now) + target),
+            Why::Start | Why::Doubt | Why::Return => Lead::AtLeast(2, self.missing(now) + target),
         };
         let published = self.published_of(index);
         let def = &self.sources[index].def;
@@ -128,12 +129,14 @@ impl Channel {
                 }
             }
         };
+        // Players hear of the next segment late enough that they must not lack more.
+        let hold = (target * 2).saturating_sub(self.missing(now));
         self.nexts.push(Next {
             session,
             why,
             slot,
             head_start: None,
-            hold_until: now + target * 3 / 2,
+            hold_until: now + hold.max(target * 3 / 2),
         });
     }
 
@@ -206,6 +209,7 @@ impl Channel {
         let watched = self.is_watched();
         let on_air = self.current.as_ref().map(|current| current.source);
         let catch_up = self.target_duration() * CATCH_UP_MAX;
+        let lags = self.lag(now);
         for next in self.nexts.iter_mut().filter(|next| next.may_fetch()) {
             let session = &mut next.session;
             if let Some(target_s) = self.target_duration_s {
@@ -213,6 +217,10 @@ impl Channel {
             }
             if on_air.is_some_and(|on_air| on_air != session.source) {
                 session.keep_newest(catch_up);
+                // Not for ever: the two may be just so far apart.
+                if next.why == Why::Manual && now < next.hold_until {
+                    session.begin_level(|at| lags.saturating_sub(now - at));
+                }
             }
             let ready = session.refused.is_none()
                 && session.is_ready(now, watched)
@@ -334,6 +342,13 @@ impl Channel {
         let missing =
             tracks.filter_map(|track| Some(track.hold_back().saturating_sub(track.lead(now)?)));
         missing.min().unwrap_or_default()
+    }
+
+    /// How much less media was listed than time has passed since players began. A manual switch makes good
+    /// just that, to the nearest segment: they are neither left with less nor behind the live edge by more.
+    fn lag(&self, now: Time) -> Duration {
+        let lag = self.tracks.values().filter_map(|track| track.lag(now));
+        lag.min().unwrap_or_default()
     }
 
     /// What players have of a source: in this run, or before a restart.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use base::Time;
 
 use super::event::Effect;
+use super::feed::Lead;
 use super::session::{Context, Session};
 use super::{Channel, aim};
 
@@ -41,7 +42,7 @@ impl Channel {
         for index in others {
             self.generation += 1;
             let url = self.sources[index].def.url.clone();
-            let start = (0, Duration::ZERO);
+            let start = Lead::AtMost(Duration::ZERO);
             let generation = self.generation;
             let mut scout = Session::new(now, generation, index, url, start, HashMap::new());
             scout.scout = true;

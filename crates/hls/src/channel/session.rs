@@ -14,7 +14,7 @@ use url::Url;
 use super::chance::Chance;
 use super::cutter::Aim;
 use super::event::{Effect, Failure, Fetched, Trouble};
-use super::feed::{Feed, Link, Published, Slot, SlotState, Start, covering};
+use super::feed::{Feed, Lead, Link, Published, Slot, SlotState, Start, covering};
 use super::ladder::{Ladder, Mismatch, VariantFilter};
 use super::objects::{Object, Objects, Reference};
 use super::track::Unpublishable;
@@ -49,7 +49,7 @@ pub(super) struct Session {
     root_failures: u32,
     objects: Objects,
     pending: HashMap<u64, Purpose>,
-    start: (usize, Duration),
+    lead: Lead,
     published: HashMap<TrackId, Published>,
 }
 
@@ -113,7 +113,7 @@ impl Session {
         generation: u64,
         source: usize,
         url: Url,
-        start: (usize, Duration),
+        lead: Lead,
         published: HashMap<TrackId, Published>,
     ) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl Session {
             root_failures: 0,
             objects: Objects::default(),
             pending: HashMap::new(),
-            start,
+            lead,
             published,
         }
     }
@@ -174,6 +174,14 @@ impl Session {
             let newest = feed.slots.iter().rev().filter(ready);
             let kept = covering(newest.map(|slot| slot.segment.duration), lead).max(1);
             feed.keep_newest(kept);
+        }
+    }
+
+    /// Passes over what came before a place where it may go on air: `lag` is how much the list lacked when a
+    /// segment was listed. Less than half of it, and players would fall behind the live edge.
+    pub(super) fn begin_level(&mut self, lag: impl Fn(Time) -> Duration) {
+        for feed in self.feeds.values_mut() {
+            feed.pass_over_early(&lag);
         }
     }
 
@@ -354,8 +362,7 @@ impl Session {
 
     fn start(&self, track: &TrackId) -> Start {
         Start {
-            segments: self.start.0,
-            lead: self.start.1,
+            lead: self.lead,
             published: self.published.get(track).cloned(),
         }
     }

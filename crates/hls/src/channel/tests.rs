@@ -6,6 +6,7 @@ mod sim;
 mod source;
 mod stories;
 mod streams;
+mod switches;
 
 use std::time::Duration;
 

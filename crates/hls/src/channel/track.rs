@@ -31,6 +31,9 @@ pub(super) struct Track {
     /// When the list began, and until when the unluckiest player has something to play.
     began: Option<Time>,
     lasts_until: Option<Time>,
+    /// Until when the list would last a player that began with it. It may come to be [`Track::ahead_max`]
+    /// ahead of that; what goes beyond is what players hold from then on.
+    level_until: Option<Time>,
     position: Option<Position>,
 }
 
@@ -80,6 +83,7 @@ impl Track {
             past_end: position.as_ref().map_or(0, |position| position.next_msn),
             began: None,
             lasts_until: None,
+            level_until: None,
             position,
         }
     }
@@ -103,6 +107,17 @@ impl Track {
     /// after it grew.
     pub(super) fn lead(&self, now: Time) -> Option<Duration> {
         self.lasts_until.map(|until| until - now)
+    }
+
+    /// Half a segment, which a switch to the nearest one may bring, less what it takes to fetch it: between
+    /// two switches by hand players then never lack more than two target durations.
+    fn ahead_max(&self) -> Duration {
+        self.timeline.target_duration() * 3 / 8
+    }
+
+    /// How much less media was listed than time has passed: about a segment when the next one is due.
+    pub(super) fn lag(&self, now: Time) -> Option<Duration> {
+        self.level_until.map(|until| now + self.hold_back() - until)
     }
 
     /// Publishes a segment of the slate.
@@ -169,8 +184,13 @@ impl Track {
         let (gap, duration) = (draft.gap, draft.duration);
         let msn = self.timeline.push(now, draft);
         self.began.get_or_insert(now);
+        let held = now + self.hold_back();
         let lasts_until = self.lasts_until.map_or(now, |until| until.max(now)) + duration;
-        self.lasts_until = Some(lasts_until.min(now + self.hold_back()));
+        self.lasts_until = Some(lasts_until.min(held));
+        let level_until = self
+            .level_until
+            .map_or(held, |until| until.max(now) + duration);
+        self.level_until = Some(level_until.min(held + self.ahead_max()));
         let track = self.id.clone();
         out.push(match gap {
             true => Effect::Changed { track },
@@ -218,7 +238,9 @@ impl Track {
         let place = self.place(now, feed, session.generation, session.offset, &segment, cut);
         match place {
             Place::Skip => return Ok(()),
-            Place::Fresh => (self.began, self.lasts_until) = (None, None),
+            Place::Fresh => {
+                (self.began, self.lasts_until, self.level_until) = (None, None, None);
+            }
             Place::Follow => {}
         }
         let is_break = segment.discontinuity || slot.joint.is_break();

@@ -133,6 +133,22 @@ impl Feed {
         self.pass_over_lost();
     }
 
+    /// Forgets the oldest segments as long as all of them are more than the list lacked, by `lag`, when the
+    /// newest was listed; half a segment more may be. What is left begins where a decoder can.
+    pub(in crate::channel) fn pass_over_early(&mut self, lag: impl Fn(Time) -> Duration) {
+        let Some(lag) = self.slots.back().map(|newest| lag(newest.queued)) else {
+            return;
+        };
+        let mut length: Duration = self.slots.iter().map(|slot| slot.segment.duration).sum();
+        while let Some(oldest) = self.slots.front().map(|slot| slot.segment.duration)
+            && length > lag + oldest / 2
+            && self.slots.get(1).is_none_or(|next| next.independent)
+        {
+            self.slots.pop_front();
+            length -= oldest;
+        }
+    }
+
     /// Asks for nothing more until then.
     pub(in crate::channel) fn hold_off(&mut self, until: Time) {
         for slot in &mut self.slots {

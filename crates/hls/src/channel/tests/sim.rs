@@ -315,6 +315,14 @@ impl Sim {
         }
     }
 
+    /// All the media that was ever listed.
+    pub(super) fn listed(&self) -> Duration {
+        let timeline = self.channel.timeline(&TrackId::main());
+        let target = timeline.map(|timeline| timeline.target_duration());
+        let published = u32::try_from(self.published.len()).unwrap_or(u32::MAX);
+        target.unwrap_or_default() * published
+    }
+
     pub(super) fn dump(&self) {
         for line in self.log.iter().flatten() {
             println!("{line}");
