@@ -117,6 +117,22 @@ impl Stage {
         body(&answer)["token"].as_str().unwrap().to_owned()
     }
 
+    /// The metrics say what the bucket was asked: at least for so many bytes.
+    async fn check_counted(&self, bytes: usize) {
+        let metrics = self.gateway.admin(Method::GET, "/metrics", "").await;
+        let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+        let count = |name: &str| {
+            let name = format!("perennial_library_{name}_total{{library=\"media\"}} ");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+            line.and_then(|count| count.parse::<usize>().ok())
+        };
+        assert!(count("bytes_in") >= Some(bytes), "{metrics}");
+        assert!(
+            count("requests") >= Some(3) && count("failures") == Some(0),
+            "{metrics}"
+        );
+    }
+
     async fn is(&self, path: &str, status: u16) -> Fetched {
         let answer = self.gateway.get(path).await;
         assert_eq!(
@@ -468,6 +484,7 @@ async fn a_grant_opens_playlist_segment_and_key_in_each_mode_and_nothing_forged_
                 (head.status, header(&head, "content-length")),
                 (200, "400000")
             );
+            stage.check_counted(SEGMENT_BYTES).await;
         }
         let key = format!("{base}v%200/k/1.key");
         assert_eq!(stage.is(&key, 200).await.body, [9; 16][..]);

@@ -14,8 +14,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use store::Store;
+use vod::Vod;
 
 use crate::state::App;
+use crate::vod::metrics::Libraries;
 
 /// The registry, and what requests count.
 pub(crate) struct Metrics {
@@ -38,8 +40,9 @@ impl Requests {
 static REQUESTS: Requests = Requests([const { AtomicU64::new(0) }; 6]);
 
 impl Metrics {
-    pub(crate) fn new(live: Live, store: Store) -> Self {
+    pub(crate) fn new(live: Live, vod: Vod, store: Store) -> Self {
         let mut registry = Registry::with_prefix("perennial");
+        registry.register_collector(Box::new(Libraries { vod }));
         registry.register_collector(Box::new(Channels { live, store }));
         Self {
             registry,

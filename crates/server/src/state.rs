@@ -115,7 +115,7 @@ const COUNTED_MAX: u64 = 50_000;
 impl App {
     /// Puts the parts together.
     pub fn new(live: Live, vod: Vod, grants: Grants, store: Store, settings: Settings) -> Self {
-        let metrics = Metrics::new(live.clone(), store.clone());
+        let metrics = Metrics::new(live.clone(), vod.clone(), store.clone());
         Self(Arc::new(Inner {
             keys: store.key_ring(),
             live,

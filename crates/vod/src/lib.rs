@@ -22,6 +22,7 @@ mod scan;
 mod serve;
 mod spec;
 mod task;
+mod traffic;
 mod tunnel;
 mod vod;
 
@@ -37,4 +38,5 @@ pub use s3::{Bucket, Presign};
 pub use scan::ScanStatus;
 pub use serve::{Answer, Asked, Delivery, FILE_TTL};
 pub use spec::{LibrarySpec, S3Spec, Segments, Where};
+pub use traffic::Traffic;
 pub use vod::Vod;

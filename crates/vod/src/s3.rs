@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::library::{Listed, Meta};
+use crate::traffic::Traffic;
 use crate::{Error, S3Spec};
 
 /// A bucket.
@@ -27,6 +28,7 @@ pub struct Bucket {
     scope: OnceCell<Scope>,
     /// How far the store's clock is ahead of ours.
     skew_ms: AtomicI64,
+    traffic: Traffic,
 }
 
 /// What to presign.
@@ -98,6 +100,7 @@ impl Bucket {
             client,
             scope: OnceCell::new(),
             skew_ms: AtomicI64::new(0),
+            traffic: Traffic::default(),
         })
     }
 
@@ -303,6 +306,7 @@ impl Bucket {
             let request = self.request(url(now_ms), max.max(ERROR_BYTES_MAX)).await?;
             let response = self.client.get(&request).await;
             let response = response.map_err(|error| self.failed(key, &error))?;
+            self.traffic.received(response.body.len());
             match self.judge(key, &response.head, now_ms) {
                 Ok(()) => return Ok(response),
                 Err(Clock::Moved(_)) if again => {}
@@ -312,7 +316,13 @@ impl Bucket {
         Err(self.unwell(key, "its clock does not stand still".to_owned(), true))
     }
 
+    /// What it was asked so far.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     async fn request(&self, url: Url, body_max: u64) -> Result<Request, Error> {
+        self.traffic.asked();
         let scope = self.scope.get_or_try_init(|| self.client.scope_of(&url));
         let scope = *scope.await.map_err(|error| self.failed("", &error))?;
         Ok(Request {
@@ -346,6 +356,9 @@ impl Bucket {
             status @ (429 | 500..=599) => self.unwell(key, format!("status {status}"), true),
             status => self.unwell(key, format!("status {status}"), false),
         };
+        if !matches!(error, Error::Missing { .. }) {
+            self.traffic.failed();
+        }
         // A store refuses dates that are far off with 403, and says what its own clock has.
         let by_clock = moved && matches!(error, Error::Refused { .. });
         Err(if by_clock {
@@ -375,6 +388,7 @@ impl Bucket {
     }
 
     fn failed(&self, key: &str, error: &fetch::Error) -> Error {
+        self.traffic.failed();
         let passing = error.kind().is_retryable();
         // Not `error` itself: it names host and bucket, and the key once more.
         self.unwell(key, error.fault.to_string(), passing)

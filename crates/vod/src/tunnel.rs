@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::library::{Library, Meta, Object};
+use crate::s3::Bucket;
 use crate::task;
 
 /// Objects up to this are fetched whole.
@@ -159,9 +160,13 @@ impl Tunnels {
         });
         let (arriving, cache, library) = (transfer.clone(), self.0.clone(), library.clone());
         task::spawn("transfer from a store", async move {
+            let traffic = library.bucket().map(Bucket::traffic);
             let end = loop {
                 match streaming.chunk().await {
-                    Ok(Some(bytes)) => arriving.push(bytes),
+                    Ok(Some(bytes)) => {
+                        traffic.inspect(|traffic| traffic.received(bytes.len()));
+                        arriving.push(bytes);
+                    }
                     Ok(None) if arriving.arrived() == length => break Progress::Complete,
                     Ok(None) => {
                         break Progress::Failed(unwell(&library, &id.key, "cut the body short"));
@@ -177,6 +182,7 @@ impl Tunnels {
             };
             if let Progress::Failed(error) = &end {
                 tracing::warn!(%error, "a transfer failed");
+                traffic.inspect(|traffic| traffic.failed());
                 // The next who asks begins anew.
                 cache.invalidate(&id).await;
             }

@@ -2,6 +2,7 @@
 //! holds a grant.
 
 pub(crate) mod assets;
+pub(crate) mod metrics;
 pub(crate) mod mint;
 mod password;
 pub(crate) mod play;
