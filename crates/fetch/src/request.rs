@@ -33,6 +33,9 @@ pub struct Request {
     pub head: bool,
     /// Take any status for an answer, so that the caller judges; else all but 2xx are errors.
     pub any_status: bool,
+    /// A resource that ends inside `range` is taken as far as it goes: for a look at what something is.
+    /// Otherwise its end is an error.
+    pub range_may_exceed: bool,
     /// Ask for gzip (playlists), else for identity (media).
     pub gzip: bool,
     /// Bytes of body that are accepted, unpacked and packed. `u64::MAX` for an endless stream.
@@ -81,6 +84,7 @@ impl Request {
             range: None,
             head: false,
             any_status: false,
+            range_may_exceed: false,
             gzip: true,
             body_max: PLAYLIST_MAX,
             timeouts: Timeouts::default(),

@@ -130,7 +130,7 @@ impl Streaming {
                 return Err(GZIP_UNASKED);
             }
             let range = request.range.filter(|_| status.is_success());
-            let slice = Slice::new(range, status, headers)?;
+            let slice = Slice::new(range, request.range_may_exceed, status, headers)?;
             let mut head = Head::new(&response, &url, first_byte);
             let patience = Patience::new(&request.timeouts, total, request.pace);
             let body = Body::new(response, turn, patience, slice, request.body_max)?;

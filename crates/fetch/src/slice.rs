@@ -12,6 +12,8 @@ use crate::error::Fault;
 pub(crate) struct Slice {
     skip: u64,
     take: Option<u64>,
+    /// The body may end before `take` is reached.
+    may_end: bool,
 }
 
 impl Slice {
@@ -19,6 +21,7 @@ impl Slice {
     /// the range sent everything, of which the range is cut out.
     pub(crate) fn new(
         range: Option<ByteRange>,
+        may_end: bool,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Self, Fault> {
@@ -30,19 +33,22 @@ impl Slice {
             None => Ok(Self {
                 skip: 0,
                 take: None,
+                may_end,
             }),
             Some(range) if !partial => Ok(Self {
                 skip: range.start,
                 take: Some(range.len()),
+                may_end,
             }),
             Some(range) => {
                 let sent = headers
                     .get(header::CONTENT_RANGE)
                     .and_then(|value| content_range(value.to_str().ok()?));
                 match sent {
-                    Some(sent) if sent == range => Ok(Self {
+                    Some(sent) if sent == range || may_end && is_head_of(sent, range) => Ok(Self {
                         skip: 0,
-                        take: Some(range.len()),
+                        take: Some(sent.len()),
+                        may_end,
                     }),
                     Some(sent) => Err(Fault::Range(format!(
                         "asked for bytes {}-{}, got {}-{}",
@@ -66,12 +72,16 @@ impl Slice {
 
     /// Whether the end of the body leaves something missing.
     pub(crate) const fn lacks(&self) -> bool {
-        matches!(self.take, Some(1..))
+        !self.may_end && matches!(self.take, Some(1..))
     }
 
     /// The length of what will be handed on, when the whole body has `length` bytes.
     pub(crate) fn length(&self, length: Option<u64>) -> Option<u64> {
-        self.take.or(length)
+        if self.may_end {
+            None
+        } else {
+            self.take.or(length)
+        }
     }
 
     /// What of the next `bytes` of the body was asked for.
@@ -87,6 +97,10 @@ impl Slice {
         }
         bytes
     }
+}
+
+fn is_head_of(sent: ByteRange, range: ByteRange) -> bool {
+    sent.start == range.start && sent.end < range.end
 }
 
 /// `bytes a-b/length` (RFC 9110 §14.4); the length, which may be `*`, does not concern us.
@@ -132,7 +146,7 @@ mod tests {
         ) {
             let whole = pieces.concat();
             let range = ByteRange { start, end: start + length };
-            let mut slice = Slice::new(Some(range), StatusCode::OK, &HeaderMap::new()).unwrap();
+            let mut slice = Slice::new(Some(range), false, StatusCode::OK, &HeaderMap::new()).unwrap();
             let got: Vec<u8> = pieces.into_iter().flat_map(|piece| slice.cut(piece.into())).collect();
             let cut = |at: u64| usize::try_from(at).unwrap().min(whole.len());
             prop_assert_eq!(&got, &whole[cut(start)..cut(start + length)]);

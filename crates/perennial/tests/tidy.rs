@@ -15,20 +15,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("grant", &["base"]),
     ("fetch", &["base", "hls"]),
     ("store", &["base", "hls"]),
-    ("live", &["base", "fetch", "hls", "store", "vod"]),
+    ("resolve", &["base", "fetch", "hls", "store"]),
+    ("schedule", &["base", "fetch"]),
+    ("live", &["base", "fetch", "hls", "resolve", "store", "vod"]),
     ("usenet", &["base", "fetch", "nzb", "store"]),
     ("vod", &["base", "fetch", "hls", "store"]),
     (
         "server",
         &[
-            "base", "fetch", "grant", "hls", "live", "store", "usenet", "vod",
+            "base", "fetch", "grant", "hls", "live", "resolve", "schedule", "store", "usenet", "vod",
         ],
     ),
     ("testkit", &["base", "hls", "nzb"]),
     (
         "perennial",
         &[
-            "base", "fetch", "grant", "hls", "live", "server", "store", "testkit", "usenet", "vod",
+            "base", "fetch", "grant", "hls", "live", "resolve", "schedule", "server", "store",
+            "testkit", "usenet", "vod",
         ],
     ),
 ];

@@ -26,6 +26,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "assets, shares, grants",
         include_str!("../migrations/0003_assets_shares_grants.sql"),
     ),
+    (
+        4,
+        "resolvers",
+        include_str!("../migrations/0004_resolvers.sql"),
+    ),
 ];
 const SCHEMA: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// The name that sqlx gives it.

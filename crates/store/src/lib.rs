@@ -1,6 +1,6 @@
 //! State that survives a restart: API keys, the channels that were added through the API, where each
 //! channel's numbers stand, the posts that were submitted, the assets of private libraries, their
-//! shares, and what grants need.
+//! shares, what grants need, secrets of our own, and what resolvers remember.
 //!
 //! One code runs on two backends, both compiled in: SQLite in the data directory, and Postgres. Media
 //! never passes through here, and what a channel's definition means is none of this crate's business.
@@ -17,6 +17,8 @@ mod imports;
 mod keys;
 mod location;
 mod positions;
+mod resolvers;
+mod secrets;
 mod shares;
 mod writer;
 
@@ -32,13 +34,13 @@ use tokio::sync::watch;
 pub use assets::{ASSETS_MAX, ASSETS_PAGE, Kept, StoredAsset};
 pub use channels::{CHANNELS_MAX, DEFINITION_BYTES_MAX, StoredChannel};
 pub use error::{Error, Fault};
-pub use grants::{
-    RevocationMark, SECRET_LENGTH, SECRETS_MAX, StoredEpoch, StoredSecret, StoredSession,
-};
+pub use grants::{RevocationMark, StoredEpoch, StoredSession};
 pub use imports::{IMPORTS_MAX, NZB_BYTES_MAX, NewImport, StoredImport};
 pub use keys::{KEYS_MAX, KeyId, KeyInfo, KeyRing};
 pub use location::Location;
 pub use positions::{Health, Position, Positions};
+pub use resolvers::MEMORY_BYTES_MAX;
+pub use secrets::{SECRET_LENGTH, SECRETS_MAX, StoredSecret};
 pub use shares::{ACTIVITY_MAX, Activity, SHARES_MAX, StoredShare};
 
 use backend::{Db, Schema};

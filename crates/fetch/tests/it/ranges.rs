@@ -110,3 +110,26 @@ async fn a_range_beyond_the_body_or_the_limit() {
         Fault::TooLarge { limit: 5 }
     );
 }
+
+#[tokio::test]
+async fn a_look_at_the_beginning_takes_what_there_is() {
+    for steps in [
+        vec![reply(206, &[("Content-Range", "bytes 0-9/10")], ALL)],
+        vec![reply(206, &[("Content-Range", "bytes 0-9/*")], ALL)],
+        vec![reply(200, &[], ALL)],
+        vec![
+            Step::Send(head(200, &[])),
+            Step::Send(ALL.to_vec()),
+            Step::Close,
+        ],
+    ] {
+        let server = Server::always(steps).await;
+        let client = client();
+        let mut request = request(&client, url(&server, "/all.ts"));
+        for (end, expected) in [(100, ALL), (10, ALL)] {
+            request.range = Some(ByteRange { start: 0, end });
+            request.range_may_exceed = true;
+            assert_eq!(client.get(&request).await.unwrap().body, expected);
+        }
+    }
+}

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::{channel, every, persistent, position};
 use crate::{
-    CHANNELS_MAX, DEFINITION_BYTES_MAX, Error, Fault, KEYS_MAX, KeyId, NewImport, Position,
-    Positions, Store,
+    CHANNELS_MAX, DEFINITION_BYTES_MAX, Error, Fault, KEYS_MAX, KeyId, MEMORY_BYTES_MAX, NewImport,
+    Position, Positions, Store,
 };
 
 fn hex_sha256(text: &str) -> String {
@@ -199,6 +199,36 @@ async fn the_newest_position_of_each_track_is_loaded_whether_or_not_it_is_writte
         assert_eq!(store.load_positions(&news).await.unwrap(), expected);
         store.health_is("written again", |h| h.saved == 4).await;
         assert_eq!(store.load_positions(&news).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn resolvers_remember_and_are_forgotten() {
+    for place in every().await {
+        let store = place.open().await;
+        assert!(store.resolver("club").await.unwrap().is_none());
+        for memory in ["{}", r#"{"é'\"$1":2}"#] {
+            store.put_resolver("club", memory).await.unwrap();
+            store.put_resolver("gone", memory).await.unwrap();
+            let kept = store.resolver("club").await.unwrap().unwrap();
+            assert_eq!(kept.expose(), memory);
+        }
+        store
+            .keep_resolvers(&["club".to_owned(), "new".to_owned()])
+            .await
+            .unwrap();
+        assert!(store.resolver("club").await.unwrap().is_some());
+        assert!(store.resolver("gone").await.unwrap().is_none());
+        for (memory, reason) in [
+            ("\0".to_owned(), "a resolver's memory holds a NUL"),
+            (
+                "x".repeat(MEMORY_BYTES_MAX + 1),
+                "the store holds at most 8388608 bytes of a resolver's memory",
+            ),
+        ] {
+            let error = store.put_resolver("club", &memory).await.unwrap_err();
+            assert_eq!(error.to_string(), reason);
+        }
     }
 }
 
@@ -422,6 +452,11 @@ async fn every_operation_can_run_in_a_task() {
             store.channels().await.unwrap();
             store.load_positions(&id).await.unwrap();
             store.delete_channel(&id).await.unwrap();
+            store.secrets("").await.unwrap();
+            store.add_secret("").await.unwrap();
+            store.put_resolver("", "").await.unwrap();
+            store.resolver("").await.unwrap();
+            store.keep_resolvers(&[]).await.unwrap();
             store.close().await.unwrap();
             Store::join(&place.location).await.unwrap();
         });
