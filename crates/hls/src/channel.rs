@@ -205,6 +205,7 @@ impl Channel {
             Event::Demand(tracks) => self.demand = tracks,
             Event::Switch(to) => self.switch(now, to),
             Event::Fetched(id, outcome) => self.fetched(now, id, outcome),
+            Event::Relinked { source, url } => self.relinked(now, source, &url),
             Event::Slot {
                 generation,
                 granted,
@@ -299,6 +300,19 @@ impl Channel {
         self.sources
             .iter()
             .map(|source| (&source.def, source.health))
+    }
+
+    /// Sessions of the source go on from its fresh link; one that rests gets another chance.
+    fn relinked(&mut self, now: Time, index: usize, url: &Url) {
+        let Some(source) = self.sources.get_mut(index) else {
+            return;
+        };
+        source.renew(url.clone());
+        let nexts = self.nexts.iter_mut().map(|next| &mut next.session);
+        let sessions = self.current.iter_mut().chain(nexts);
+        for session in sessions.filter(|session| session.source == index) {
+            session.relink(now, url);
+        }
     }
 
     fn fetched(&mut self, now: Time, id: FetchId, outcome: Result<Fetched, Failure>) {

@@ -15,6 +15,9 @@ use crate::playlist::{Media, Segment};
 /// Segments remembered. A cache that lags further behind is taken for a restart.
 const SEEN_MAX: usize = 256;
 
+/// Dates of one segment may be corrected by less than this between reloads.
+const SAME_DATE_MS: u64 = 1000;
+
 /// What has been taken from a playlist so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cursor {
@@ -79,7 +82,7 @@ impl Mark {
     /// The same segment, by all but its number. Dates may be corrected a little between reloads.
     fn same(&self, other: &Self) -> bool {
         let same_time = match (self.unix_ms, other.unix_ms) {
-            (Some(a), Some(b)) => a.abs_diff(b) < 1000,
+            (Some(a), Some(b)) => a.abs_diff(b) < SAME_DATE_MS,
             _ => true,
         };
         self.name == other.name && same_time
@@ -122,6 +125,35 @@ impl Cursor {
             self.remember(&playlist.segments[from..]);
         }
         advance
+    }
+
+    /// Takes the first playlist of a fresh link for the same stream, though its names may be others, if
+    /// its numbers carry on: the link's owner says that it is the same, and no date speaks against it.
+    pub(super) fn carry_on(&mut self, playlist: &Media) {
+        let marks: Vec<Mark> = playlist.segments.iter().map(Mark::of).collect();
+        let known = |mark: &Mark| self.find(mark.msn).copied();
+        let contradicts = |mark: &Mark| {
+            let dates = known(mark).and_then(|known| known.unix_ms.zip(mark.unix_ms));
+            dates.is_some_and(|(a, b)| a.abs_diff(b) >= SAME_DATE_MS)
+        };
+        if marks
+            .iter()
+            .any(|mark| known(mark).is_some_and(|known| known.name == mark.name))
+            || marks.iter().any(contradicts)
+            || self.find_by_name(playlist).is_some()
+        {
+            return;
+        }
+        let Some(first) = self.seen.front().map(|mark| mark.msn) else {
+            return;
+        };
+        for mark in marks {
+            let index = mark.msn.checked_sub(first);
+            let index = index.and_then(|index| usize::try_from(index).ok());
+            if let Some(known) = index.and_then(|index| self.seen.get_mut(index)) {
+                *known = mark;
+            }
+        }
     }
 
     fn compare(&mut self, now: Time, playlist: &Media, patience: Duration) -> Advance {
@@ -292,6 +324,26 @@ mod tests {
         check("7:abc", "100:bcd", new(2, Joint::Renumbered));
         check("7:abc", "0:xyz", new(0, Joint::Restarted));
         check("7:abc", "8:xyz", new(0, Joint::Restarted));
+    }
+
+    #[test]
+    fn a_fresh_link_carries_on_by_number_or_by_name() {
+        let check = |before: &str, after: &str, expected| {
+            let before = playlist(before);
+            let mut cursor = Cursor::start_at(&before, before.segments.len());
+            let after = playlist(after);
+            cursor.carry_on(&after);
+            assert_eq!(
+                cursor.advance(Time::ZERO, &after, Duration::from_secs(6)),
+                expected
+            );
+        };
+        check("7:abc", "8:bcde", new(2, Joint::Seamless));
+        check("7:abc", "8:xyzw", new(2, Joint::Seamless));
+        check("7:abc", "10:xyz", new(0, Joint::Seamless));
+        check("7:abc", "100:bcd", new(2, Joint::Renumbered));
+        check("7:abc", "12:xyz", new(0, Joint::Missed(2)));
+        check("70:abc", "0:xyz", new(0, Joint::Restarted));
     }
 
     #[test]

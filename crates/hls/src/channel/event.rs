@@ -31,6 +31,13 @@ pub enum Event {
     Fetched(FetchId, Result<Fetched, Failure>),
     /// An administrator wants another source.
     Switch(SwitchTo),
+    /// A source has a fresh link: the same stream, as [`SourceDef::identity`] says, under another URL.
+    Relinked {
+        /// Index of the source.
+        source: usize,
+        /// The fresh link.
+        url: Url,
+    },
     /// Whether the account has room for the session that asked by [`Effect::Acquire`].
     Slot {
         /// Who asked.

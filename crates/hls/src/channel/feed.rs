@@ -4,6 +4,7 @@
 //! numbering is done when a segment is published.
 
 mod queue;
+mod relink;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -84,6 +85,10 @@ pub(super) struct Published {
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) link: Link,
+    /// Fresh links so far.
+    pub(super) links: u32,
+    /// The next playlist is the first of a fresh link.
+    pub(super) relinked: bool,
     /// The last load was taken, so the next may be conditional.
     pub(super) conditional: bool,
     pub(super) header: Header,
@@ -143,6 +148,9 @@ pub(super) struct Progress {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) id: u64,
+    /// [`Feed::links`] when its URLs were made, and when it was last asked for.
+    pub(super) link: u32,
+    pub(super) asked: u32,
     pub(super) queued: Time,
     pub(super) segment: Segment,
     pub(super) url: Url,
@@ -177,6 +185,8 @@ impl Feed {
         Self {
             base: url.clone(),
             link: Link::new(url),
+            links: 0,
+            relinked: false,
             conditional: false,
             header: Header::default(),
             date_ranges: Vec::new(),
@@ -260,7 +270,8 @@ impl Feed {
             .max(media.target_duration_s)
             .max(longest.unwrap_or(0))
             .max(1);
-        self.look_again(now, media, moved);
+        let renewed = self.rebase(now, media);
+        self.look_again(now, media, moved && !renewed);
         let fresh = self.take_new(now, media);
         self.progress.load_failures = 0;
         self.ended = media.ended;
@@ -364,25 +375,7 @@ impl Feed {
     }
 
     fn queue(&mut self, now: Time, segment: &Segment, joint: Joint) {
-        let resolve = |uri: &str| self.base.join(uri).ok().filter(is_http);
-        let url = resolve(&segment.uri);
-        let reference = |kind, uri: &str, range| {
-            resolve(uri).map(|url| Reference {
-                kind,
-                url,
-                range,
-                epoch: self.epoch,
-            })
-        };
-        let keys = segment
-            .keys
-            .iter()
-            .map(|key| reference(Kind::Key, &key.uri, None))
-            .collect();
-        let map = segment
-            .map
-            .as_ref()
-            .and_then(|map| reference(Kind::Map, &map.uri, map.byte_range));
+        let Place { url, keys, map } = self.place(segment);
         let joint = match std::mem::take(&mut self.missed) {
             0 => joint,
             missed => Joint::Missed(missed),
@@ -390,6 +383,8 @@ impl Feed {
         let lost = segment.gap || url.is_none() || (segment.map.is_some() && map.is_none());
         self.slots.push_back(Slot {
             id: self.next_slot,
+            link: self.links,
+            asked: self.links,
             queued: now,
             segment: segment.clone(),
             url: url.unwrap_or_else(|| self.base.clone()),
@@ -405,6 +400,37 @@ impl Feed {
             independent: true,
         });
         self.next_slot += 1;
+    }
+}
+
+/// Where a segment and what it needs are to be had.
+struct Place {
+    url: Option<Url>,
+    keys: Vec<Option<Reference>>,
+    map: Option<Reference>,
+}
+
+impl Feed {
+    fn place(&self, segment: &Segment) -> Place {
+        let resolve = |uri: &str| self.base.join(uri).ok().filter(is_http);
+        let reference = |kind, uri: &str, range| {
+            resolve(uri).map(|url| Reference {
+                kind,
+                url,
+                range,
+                epoch: self.epoch,
+            })
+        };
+        let keys = segment
+            .keys
+            .iter()
+            .map(|key| reference(Kind::Key, &key.uri, None));
+        let map = segment.map.as_ref();
+        Place {
+            url: resolve(&segment.uri),
+            keys: keys.collect(),
+            map: map.and_then(|map| reference(Kind::Map, &map.uri, map.byte_range)),
+        }
     }
 }
 

@@ -107,6 +107,8 @@ impl Feed {
             _ => 0,
         };
         self.slots.push_back(Slot {
+            link: self.links,
+            asked: self.links,
             id: self.next_slot,
             queued: now,
             segment: segment(self.next_slot, piece),

@@ -142,6 +142,12 @@ impl Source {
         (self.spent_until > now, self.tried_at)
     }
 
+    /// It has a fresh link, and need not wait any longer.
+    pub(super) fn renew(&mut self, url: url::Url) {
+        self.def.url = url;
+        self.retry_at = Time::ZERO;
+    }
+
     /// A session of it came to nothing. `jitter` picks the wait from the range that it is given.
     pub(super) fn failed(
         &mut self,

@@ -97,6 +97,12 @@ impl Objects {
             .collect()
     }
 
+    /// Forgets what was not asked for yet: it is asked for under a fresh link, or not at all.
+    pub(super) fn forget_due(&mut self) {
+        self.items
+            .retain(|_, item| !matches!(item.state, State::Due(_)));
+    }
+
     pub(super) fn next_due(&self) -> Option<Time> {
         let due = |item: &Item| {
             if let State::Due(at) = item.state {

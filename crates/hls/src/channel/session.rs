@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod orders;
+mod relink;
 mod streaming;
 
 use std::collections::{BTreeMap, HashMap};
@@ -46,6 +47,8 @@ pub(super) struct Session {
     pub(super) short: Duration,
     root: Root,
     root_link: Link,
+    /// When a fresh link's multivariant playlist is loaded, beside the one in use.
+    renewal: Option<Time>,
     root_failures: u32,
     objects: Objects,
     pending: HashMap<u64, Purpose>,
@@ -80,6 +83,8 @@ enum Root {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Purpose {
     Root,
+    /// The multivariant playlist of a fresh link.
+    Renewal,
     Playlist(TrackId),
     Segment(TrackId, u64),
     Object(Reference),
@@ -131,6 +136,7 @@ impl Session {
             short: Duration::ZERO,
             root: Root::Due(now),
             root_link: Link::new(url),
+            renewal: None,
             root_failures: 0,
             objects: Objects::default(),
             pending: HashMap::new(),
@@ -309,7 +315,7 @@ impl Session {
             && self.pending.values().any(|other| *other == purpose)
         {
             let code = match purpose {
-                Purpose::Root | Purpose::Playlist(_) => "playlist_timeout",
+                Purpose::Root | Purpose::Renewal | Purpose::Playlist(_) => "playlist_timeout",
                 Purpose::Segment(..) => "segment",
                 Purpose::Object(_) => "object",
             };
@@ -323,6 +329,7 @@ impl Session {
         }
         match purpose {
             Purpose::Root => self.root_arrived(ctx, outcome),
+            Purpose::Renewal => self.renewal_arrived(ctx, outcome),
             Purpose::Playlist(track) => self.playlist_arrived(ctx, &track, outcome),
             Purpose::Segment(track, id) => self.segment_arrived(ctx, &track, id, outcome),
             Purpose::Object(reference) => self.object_arrived(ctx, &reference, outcome),

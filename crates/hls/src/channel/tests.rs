@@ -1,6 +1,7 @@
 //! The machine against scripted sources under a clock of our own.
 
 mod player;
+mod relink;
 mod rules;
 mod sim;
 mod source;

@@ -195,13 +195,19 @@ impl Session {
         };
         let target = feed.target;
         let struggling = feed.progress.segment_failures > 0;
+        let (links, relinked) = (feed.links, feed.relinked);
         let Some(slot) = feed.slot(id) else { return };
+        if slot.asked != links && (slot.link == links || relinked) {
+            // Asked for under a link that has been replaced since: it comes again under the fresh one.
+            slot.state = SlotState::Due(ctx.now);
+            return;
+        }
         slot.attempts += 1;
         let number = slot.segment.msn;
         let hopeless =
             failure.kind == ErrorKind::Corrupt || matches!(failure.status, Some(404 | 410));
         // The second in a row is not asked for again: it is time for another source.
-        let tries = if struggling {
+        let tries = if struggling || slot.link != links {
             1
         } else {
             SEGMENT_TRIES - u32::from(hopeless)
@@ -260,9 +266,9 @@ fn part_of(
 }
 
 /// Why a playlist cannot be used, and the word for it.
-struct BadPlaylist {
+pub(super) struct BadPlaylist {
     code: &'static str,
-    failure: Failure,
+    pub(super) failure: Failure,
 }
 
 impl From<Failure> for BadPlaylist {
@@ -280,7 +286,7 @@ impl From<Failure> for BadPlaylist {
     }
 }
 
-fn parse(body: &[u8], url: &Url, imports: &Variables) -> Result<Playlist, BadPlaylist> {
+pub(super) fn parse(body: &[u8], url: &Url, imports: &Variables) -> Result<Playlist, BadPlaylist> {
     Playlist::parse(body, url, imports, &Limits::default()).map_err(|error| bad(&error, url))
 }
 
@@ -291,7 +297,7 @@ fn bad(error: &Error, url: &Url) -> BadPlaylist {
     }
 }
 
-fn corrupt(detail: String) -> Failure {
+pub(super) fn corrupt(detail: String) -> Failure {
     Failure {
         kind: ErrorKind::Corrupt,
         status: None,
@@ -300,7 +306,7 @@ fn corrupt(detail: String) -> Failure {
     }
 }
 
-fn unexpected() -> Failure {
+pub(super) fn unexpected() -> Failure {
     Failure {
         kind: ErrorKind::Internal,
         status: None,

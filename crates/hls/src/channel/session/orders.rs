@@ -32,6 +32,7 @@ impl Session {
             let timeout = self.root_timeout(ctx.aim);
             self.order(ctx, Purpose::Root, url, What::Source(ctx.aim), timeout);
         }
+        self.renew_root(ctx);
         self.open_feeds(ctx, wanted);
         let mut tracks: Vec<TrackId> = self.feeds.keys().cloned().collect();
         for track in &tracks {
@@ -65,6 +66,7 @@ impl Session {
             .into_iter()
             .chain(loads)
             .chain(segments)
+            .chain(self.renewal)
             .chain(self.objects.next_due());
         due.filter(|at| *at > now).min()
     }
@@ -186,6 +188,9 @@ impl Session {
         let (mut orders, mut unusable) = (Vec::new(), Vec::new());
         let asked = feed.worth_asking(ctx.now, self.wary);
         for (place, slot) in feed.slots.iter_mut().take(asked).enumerate() {
+            if slot.link != feed.links {
+                continue;
+            }
             let again = match slot.state {
                 SlotState::Due(at) if at <= ctx.now => false,
                 // The one that everything waits for.
@@ -217,6 +222,7 @@ impl Session {
                 }
             };
             slot.state = SlotState::Fetching { since: ctx.now };
+            slot.asked = feed.links;
             let what = What::Segment {
                 range: slot.segment.byte_range,
                 protection,
@@ -270,7 +276,7 @@ impl Session {
         }
     }
 
-    fn order(
+    pub(super) fn order(
         &mut self,
         ctx: &mut Context<'_>,
         purpose: Purpose,
