@@ -1,6 +1,8 @@
 //! The task that owns a running channel: it feeds the state machine with what happens and does what
 //! the machine asks for. It decides nothing about sources.
 
+mod relink;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::accounts::Slot;
 use crate::channel::{Channel, TRACK_IDLE};
+use crate::links::Links;
 use crate::numbers;
 use crate::spec::SourceSpec;
 use crate::status::{ErrorNote, Status, note};
 use crate::stream::{Outcome, Parts};
 use crate::upstream::{Upstream, Upstreams, identity};
 use crate::view::{Body, Rendered, TrackView, View};
+use relink::Done;
 
 /// What an administrator or a request asks of a running channel.
 #[derive(Debug)]
@@ -44,10 +48,11 @@ pub(crate) struct Driver {
     machine: Machine,
     sources: Vec<SourceSpec>,
     upstreams: Upstreams,
+    links: Links,
     /// Sessions that hold a slot of their source's account, with the source.
     slots: HashMap<u64, usize>,
     manners: fetch::Manners,
-    fetches: JoinSet<Outcome>,
+    fetches: JoinSet<Done>,
     /// What open streams bring, and where they bring it.
     pieces: mpsc::Receiver<Outcome>,
     parts: Parts,
@@ -89,6 +94,7 @@ impl Driver {
         loop {
             let now = driver.now();
             let wake = driver.machine.wake_at().min(now + LOOK);
+            let wake = driver.links.wake_at().map_or(wake, |at| at.min(wake));
             tokio::select! {
                 () = stop.cancelled() => driver.ending = true,
                 command = commands.recv() => match command {
@@ -97,14 +103,16 @@ impl Driver {
                 },
                 Some(done) = driver.fetches.join_next() => {
                     // An abandoned fetch ends without an outcome.
-                    if let Ok(outcome) = done {
-                        driver.ended(outcome);
+                    if let Ok(done) = done {
+                        driver.ended(done);
                     }
                 }
                 Some(piece) = driver.pieces.recv() => driver.arrived(piece),
                 () = driver.channel.demand.wanted.notified() => driver.look(),
+                () = driver.links.changed() => driver.relink(),
                 () = tokio::time::sleep(wake - now) => {
                     driver.look();
+                    driver.release(None);
                     driver.step(Event::Tick);
                 }
             }
@@ -143,7 +151,7 @@ impl Driver {
                 slate(&channel).await,
                 u64::from_le_bytes(seed),
             ),
-            defs.clone(),
+            defs,
             channel.counters.generation.load(Ordering::Relaxed),
             positions,
         );
@@ -151,6 +159,7 @@ impl Driver {
         let mut driver = Self {
             channel,
             machine,
+            links: relink::links_of(&sources, &shared),
             sources,
             upstreams,
             slots: HashMap::new(),
@@ -172,8 +181,14 @@ impl Driver {
         let starting = driver.machine.state();
         driver.tell(Notice::State(starting));
         driver.look();
-        let first = defs.into_iter().nth(start_with).filter(|_| start_with > 0);
-        driver.step(match first {
+        driver.relink();
+        // By now with the links that its resolver knows already.
+        let first = driver
+            .machine
+            .health()
+            .nth(start_with)
+            .map(|(def, _)| def.clone());
+        driver.step(match first.filter(|_| start_with > 0) {
             Some(source) => Event::Switch(SwitchTo {
                 index: start_with,
                 source,
@@ -205,16 +220,25 @@ impl Driver {
             Command::Switch { index, source } => {
                 let index = index.min(self.sources.len());
                 let upstream = Arc::new(self.upstream(&source, None));
-                let def = def(&source);
-                if index == self.sources.len() {
-                    self.sources.push(source);
-                    self.upstreams.push(upstream);
-                } else if self.sources[index] != source {
-                    self.sources[index] = source;
-                    self.upstreams[index] = upstream;
+                let mut def = def(&source);
+                if self.sources.get(index) == Some(&source) {
+                    // As the machine knows it: an entry by its newest link.
+                    let known = self.machine.health().nth(index);
+                    def = known.map_or(def, |(def, _)| def.clone());
+                } else {
+                    self.links
+                        .set(index, &source, &self.channel.shared.resolvers);
+                    if index == self.sources.len() {
+                        self.sources.push(source);
+                        self.upstreams.push(upstream);
+                    } else {
+                        self.sources[index] = source;
+                        self.upstreams[index] = upstream;
+                    }
                 }
                 self.by_hand = Some(index);
                 self.step(Event::Switch(SwitchTo { index, source: def }));
+                self.relink();
             }
             Command::Extra { index, answer } => self.extra(index, answer),
             Command::Stop => {}
@@ -243,12 +267,14 @@ impl Driver {
         });
     }
 
-    fn ended(&mut self, outcome: Outcome) {
+    fn ended(&mut self, done: Done) {
         // What a stream brought before it ended comes first.
         while let Ok(piece) = self.pieces.try_recv() {
             self.arrived(piece);
         }
-        self.arrived(outcome);
+        if !self.waits_for_link(&done) {
+            self.arrived(done.outcome);
+        }
     }
 
     fn arrived(&mut self, outcome: Outcome) {
@@ -293,7 +319,7 @@ impl Driver {
             Effect::Abandon { generation } => {
                 // The slot goes back with the last of its connections.
                 if let Some(index) = self.slots.remove(&generation) {
-                    self.upstreams[index] = Arc::new(self.upstream(&self.sources[index], None));
+                    self.connect(index, None);
                 }
                 for handle in self.running.remove(&generation).into_iter().flatten() {
                     handle.abort();
@@ -326,13 +352,24 @@ impl Driver {
         let Some(upstream) = self.upstreams.get(order.source).cloned() else {
             return;
         };
+        let source = order.source;
+        let Ok(link) = self.may_ask(order.id, source) else {
+            return;
+        };
         self.channel
             .counters
             .requests_upstream
             .fetch_add(1, Ordering::Relaxed);
         let generation = order.id.generation;
         let parts = self.parts.clone();
-        let mut fetch = Box::pin(async move { upstream.carry_out(&order, &parts).await });
+        let mut fetch = Box::pin(async move {
+            let outcome = upstream.carry_out(&order, &parts).await;
+            Done {
+                outcome,
+                source,
+                link,
+            }
+        });
         // The runtime may start the newest task first. Polled here once, requests take their
         // places in the host's queue in the order of the machine.
         let begun = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -348,13 +385,13 @@ impl Driver {
     /// Takes a slot of the source's account, with connections that are closed when it is given back.
     fn acquire(&mut self, generation: u64, index: usize) {
         let now = self.now();
-        let Some(source) = self.sources.get(index).cloned() else {
+        let Some(source) = self.sources.get(index) else {
             return;
         };
         let slot = self.channel.shared.accounts.acquire(&source.account, now);
         let granted = slot.is_some();
         if granted {
-            self.upstreams[index] = Arc::new(self.upstream(&source, slot));
+            self.connect(index, slot);
             self.slots.insert(generation, index);
         }
         self.answers.push(Event::Slot {
@@ -502,14 +539,17 @@ impl Driver {
     }
 
     fn status(&self) -> Status {
-        Status::of(&self.machine, &self.errors, &*self.channel.shared.clock)
+        let mut status = Status::of(&self.machine, &self.errors, &*self.channel.shared.clock);
+        for (index, source) in status.sources.iter_mut().enumerate() {
+            source.name = self.source_name(index);
+        }
+        status
     }
 
+    /// The URL that it was configured with: a link of a resolver is shown to nobody.
     fn source_name(&self, source: usize) -> String {
-        self.machine
-            .health()
-            .nth(source)
-            .map_or_else(String::new, |(def, _)| base::redact_url(&def.url))
+        let source = self.sources.get(source);
+        source.map_or_else(String::new, |source| base::redact_url(&source.url))
     }
 
     /// Leaves a snapshot without media: memory is given back, the errors stay readable.

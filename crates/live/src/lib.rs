@@ -10,6 +10,7 @@ mod clock;
 mod continuous;
 mod driver;
 mod events;
+mod links;
 mod numbers;
 mod registry;
 mod sealed;

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base::{ChannelId, Clock, ErrorKind};
 use fetch::Client;
+use resolve::Resolvers;
 use store::{Positions, Store};
 use tokio_util::sync::CancellationToken;
 use vod::Vod;
@@ -14,7 +15,7 @@ use crate::channel::{Channel, Origin};
 use crate::events::{Event, Events};
 use crate::settings::Settings;
 use crate::slate::{self, BadSlate};
-use crate::spec::ChannelSpec;
+use crate::spec::{ChannelSpec, SourceSpec};
 
 /// Live channels. Clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) positions: Positions,
     pub(crate) accounts: Accounts,
+    pub(crate) resolvers: Resolvers,
     pub(crate) clock: Arc<dyn Clock>,
     events: Events,
     pub(crate) stop: CancellationToken,
@@ -72,6 +74,9 @@ pub enum NotChanged {
     /// Its slate cannot be shown.
     #[error(transparent)]
     Slate(#[from] BadSlate),
+    /// A source names a resolver that the configuration does not have.
+    #[error("there is no resolver {0:?}")]
+    UnknownResolver(String),
     /// A channel of the store could not be read.
     #[error("stored channel {id} cannot be read: {reason}")]
     Unreadable {
@@ -91,7 +96,10 @@ impl NotChanged {
         match self {
             Self::OfFile(_) | Self::Exists(_) => ErrorKind::Conflict,
             Self::Unknown(_) => ErrorKind::NotFound,
-            Self::NoSource(_) | Self::UnknownAccount(_) | Self::Slate(_) => ErrorKind::Invalid,
+            Self::NoSource(_)
+            | Self::UnknownAccount(_)
+            | Self::UnknownResolver(_)
+            | Self::Slate(_) => ErrorKind::Invalid,
             Self::Unreadable { .. } => ErrorKind::Internal,
             Self::Store(error) => error.kind(),
         }
@@ -135,6 +143,7 @@ impl Live {
     ) -> Self {
         let shared = Shared {
             settings: RwLock::new(Arc::new(settings)),
+            resolvers: Resolvers::new(client.clone(), store.clone(), clock.clone()),
             client,
             libraries,
             positions: store.positions(),
@@ -164,6 +173,11 @@ impl Live {
     /// The client that sources are fetched with.
     pub fn client(&self) -> &Client {
         &self.shared.client
+    }
+
+    /// Who returns the links of sources that are entries.
+    pub fn resolvers(&self) -> &Resolvers {
+        &self.shared.resolvers
     }
 
     /// What all channels share.
@@ -264,6 +278,10 @@ impl Live {
             return Err(NotChanged::UnknownAccount(name.clone()));
         }
         slate::load(&spec.slate, &self.shared.libraries).await?;
+        let mut entries = spec.sources.iter().filter_map(SourceSpec::entry);
+        if let Some(entry) = entries.find(|entry| !self.shared.resolvers.knows(&entry.resolver)) {
+            return Err(NotChanged::UnknownResolver(entry.resolver));
+        }
         let _changing = self.changing.lock().await;
         let known = self.channel(id.as_str());
         match &known {
@@ -307,6 +325,7 @@ impl Live {
         for channel in self.channels() {
             channel.close().await;
         }
+        self.shared.resolvers.shutdown().await;
     }
 
     fn insert(&self, spec: ChannelSpec, origin: Origin) {

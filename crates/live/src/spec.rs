@@ -1,6 +1,8 @@
 //! What a channel is, as configuration, the API and the store describe it.
 
 use base::ChannelId;
+use percent_encoding::percent_decode_str;
+use resolve::EntryKey;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -37,7 +39,7 @@ pub struct ChannelSpec {
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// An HLS playlist (media or multivariant) or an MPEG-TS stream, over http or https. What it is is
-    /// told by its content.
+    /// told by its content. Or a resolver's entry, as [`SourceSpec::entry_url`] writes it.
     pub url: Url,
     /// Sent with every request to this source.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "header_map")]
@@ -111,6 +113,45 @@ impl ChannelSpec {
     }
 }
 
+/// The scheme of a resolver's entry.
+const ENTRY_SCHEME: &str = "resolver";
+/// Before the name of an entry that could not stand in a URL by itself.
+const ENTRY_MARK: char = ':';
+
+impl SourceSpec {
+    /// A resolver's entry as a URL: `resolver://club/cam-1`. It names the entry and tells no secret.
+    pub fn entry_url(resolver: &str, entry: &str) -> Option<Url> {
+        let mut url = Url::parse(&format!("{ENTRY_SCHEME}://{resolver}")).ok()?;
+        // Alone in a path, `.` and `..` would mean places (RFC 3986 §5.2.4), however they are encoded.
+        let segment = match entry {
+            "." | ".." => format!("{ENTRY_MARK}{entry}"),
+            _ if entry.starts_with(ENTRY_MARK) => format!("{ENTRY_MARK}{entry}"),
+            _ => entry.to_owned(),
+        };
+        url.path_segments_mut().ok()?.push(&segment);
+        Some(url)
+    }
+
+    /// The entry that this source is, if its links come from a resolver.
+    pub fn entry(&self) -> Option<EntryKey> {
+        if self.url.scheme() != ENTRY_SCHEME {
+            return None;
+        }
+        let segment = self.url.path().strip_prefix('/')?;
+        let entry = percent_decode_str(segment).decode_utf8().ok()?;
+        let entry = entry.strip_prefix(ENTRY_MARK).unwrap_or(&entry).to_owned();
+        Some(EntryKey {
+            resolver: self.url.host_str()?.to_owned(),
+            entry,
+        })
+    }
+
+    /// Whether it is a playlist by a URL of its own.
+    pub fn is_direct(&self) -> bool {
+        self.url.scheme() != ENTRY_SCHEME
+    }
+}
+
 impl std::fmt::Debug for SourceSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
@@ -120,6 +161,39 @@ impl std::fmt::Debug for SourceSpec {
             .field("user_agent", &self.user_agent)
             .field("account", &self.account)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_has_a_url_that_names_it() {
+        for entry in [
+            "cam-1",
+            "720p60",
+            "hls/live 1080p?x=1&é",
+            "%41",
+            "..",
+            ".",
+            ":..",
+            "::",
+        ] {
+            let source = SourceSpec {
+                url: SourceSpec::entry_url("club_tv", entry).unwrap(),
+                headers: Vec::new(),
+                user_agent: String::new(),
+                account: String::new(),
+            };
+            let key = source.entry().unwrap();
+            assert_eq!(
+                (key.resolver.as_str(), key.entry.as_str()),
+                ("club_tv", entry),
+                "{}",
+                source.url
+            );
+        }
     }
 }
 

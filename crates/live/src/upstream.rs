@@ -10,6 +10,7 @@ use fetch::{Client, Fault, Headers, Manners, Request, Response, Scope, Timeouts,
 use hls::aes128;
 use hls::channel::{Failure, Fetched, Order, Protection, SourceKind, What};
 use hls::container::inspect;
+use resolve::entry::Link;
 use url::Url;
 
 use crate::accounts::Slot;
@@ -25,7 +26,9 @@ pub(crate) struct Upstream {
     manners: Manners,
     client: Client,
     /// Given back with the last connection.
-    _slot: Option<Slot>,
+    slot: Option<Arc<Slot>>,
+    /// The resolver that returned the URL, behind whose scope it may not lead.
+    voucher: Option<Url>,
     scope: tokio::sync::OnceCell<Scope>,
     validators: Mutex<HashMap<Url, Validators>>,
 }
@@ -61,7 +64,35 @@ impl Upstream {
             user_agent: user_agent.to_owned(),
             manners: manners.clone(),
             client: client.clone(),
-            _slot: slot,
+            slot: slot.map(Arc::new),
+            voucher: None,
+            scope: tokio::sync::OnceCell::new(),
+            validators: Mutex::default(),
+        }
+    }
+
+    /// The same source under the link that its resolver returned last.
+    pub(crate) fn relinked(&self, source: &SourceSpec, link: &Link, voucher: Option<Url>) -> Self {
+        // What the operator says goes before what the resolver says.
+        let own = source.headers.iter().map(|(name, value)| (name, value));
+        let given = link.entry.headers.iter().filter(|(name, _)| {
+            !source
+                .headers
+                .iter()
+                .any(|(own, _)| own.eq_ignore_ascii_case(name))
+        });
+        let headers = Headers::new(own.chain(given.map(|(name, value)| (name, value))));
+        if let Err(error) = &headers {
+            tracing::warn!(source = source.url.as_str(), %error, "headers of the entry are not sent");
+        }
+        Self {
+            url: link.entry.url.clone(),
+            headers: headers.unwrap_or_default(),
+            user_agent: self.user_agent.clone(),
+            manners: self.manners.clone(),
+            client: self.client.clone(),
+            slot: self.slot.clone(),
+            voucher,
             scope: tokio::sync::OnceCell::new(),
             validators: Mutex::default(),
         }
@@ -221,9 +252,8 @@ impl Upstream {
                 limit,
             },
         };
-        tokio::time::timeout(limit, self.client.scope_of(&self.url))
-            .await
-            .map_err(late)?
+        let scope = resolve::scope_of(&self.client, &self.url, self.voucher.as_ref());
+        tokio::time::timeout(limit, scope).await.map_err(late)?
     }
 
     fn validators(&self) -> std::sync::MutexGuard<'_, HashMap<Url, Validators>> {
