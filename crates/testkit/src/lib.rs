@@ -29,6 +29,6 @@ mod wait;
 pub use error::Error;
 pub use hash::Sha256;
 pub use media::{Clip, GOP};
-pub use origin::{Fault, Origin, Quirk, Shape, Spec};
+pub use origin::{Carrier, Fault, Origin, Quirk, Shape, Signing, Spec};
 pub use player::{Player, Report, Watch};
 pub use wait::{free_port, wait_until};

@@ -20,11 +20,13 @@ mod live;
 mod playlist;
 mod resource;
 mod serve;
+mod signing;
 mod spec;
 mod stats;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -35,6 +37,7 @@ use crate::{Error, Sha256};
 use serve::Shared;
 
 pub use fault::{Fault, Target, UnknownFault};
+pub use signing::{Carrier, Signing};
 pub use spec::{Iv, Quirk, Shape, Spec};
 pub use stats::Stats;
 
@@ -71,6 +74,26 @@ impl Origin {
     pub fn url(&self) -> Url {
         let url = format!("http://{}/index.m3u8", self.address);
         url.parse().expect("an address makes a URL")
+    }
+
+    /// A new link of the playlist, under [`Spec::signing`]; [`Origin::url`] without.
+    pub fn sign(&self) -> Url {
+        match &self.shared.signer {
+            None => self.url(),
+            Some(signer) => signer.link(&self.url()),
+        }
+    }
+
+    /// A document of Perennial's own form: one entry, `cam-1`, with a new link each time it is asked for.
+    pub fn resolver_url(&self) -> Url {
+        self.url()
+            .join("/resolver.json")
+            .expect("a path makes a URL")
+    }
+
+    /// Whether the document of [`Origin::resolver_url`] can be had; if not, the answer is 503.
+    pub fn set_resolver(&self, up: bool) {
+        self.shared.resolver_up.store(up, Ordering::Relaxed);
     }
 
     /// Breaks the origin, or lifts the fault that is set.

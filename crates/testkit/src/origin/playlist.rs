@@ -111,8 +111,8 @@ fn segment(text: &mut String, live: &Live, window: Window, index: u64, token: &s
     }
 }
 
-/// The multivariant playlist.
-pub(super) fn multivariant(live: &Live) -> Vec<u8> {
+/// The multivariant playlist. Every URI gets `token` as its query.
+pub(super) fn multivariant(live: &Live, token: &str) -> Vec<u8> {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     for variant in 0..live.spec.variants() {
         // Null packets are all that tells the variants apart; the figures are claimed.
@@ -120,7 +120,7 @@ pub(super) fn multivariant(live: &Live) -> Vec<u8> {
         line(
             &mut text,
             format_args!(
-                "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},RESOLUTION=640x360,CODECS=\"avc1.4d401e,mp4a.40.2\"\nv{variant}/index.m3u8"
+                "#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},RESOLUTION=640x360,CODECS=\"avc1.4d401e,mp4a.40.2\"\nv{variant}/index.m3u8{token}"
             ),
         );
     }

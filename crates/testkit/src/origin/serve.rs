@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use super::body::{Body, Manner};
 use super::fault::{Fault, Target};
 use super::live::{Found, KEY, Live};
 use super::resource::{Item, Resource};
+use super::signing::{Signer, Ticket};
 use super::spec::{Quirk, Shape, Spec};
 use super::stats::Counters;
 use super::{damage, playlist};
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     edge: AtomicU64,
     reloads: AtomicU64,
     started: Instant,
+    pub(super) signer: Option<Signer>,
+    pub(super) resolver_up: AtomicBool,
 }
 
 /// The fault that is set.
@@ -55,6 +58,8 @@ struct Active {
 impl Shared {
     pub(super) fn new(spec: Spec) -> Self {
         Self {
+            signer: spec.signing.map(Signer::new),
+            resolver_up: AtomicBool::new(true),
             live: Live::new(spec),
             counters: Counters::default(),
             active: watch::Sender::new(None),
@@ -141,7 +146,17 @@ async fn answer(
 ) -> Result<Response<Body>, io::Error> {
     let path = request.uri().path();
     let running = shared.counters.request(path);
-    let resource = Resource::parse(path);
+    if path == "/resolver.json" {
+        let answer = shared.resolved(&request);
+        return Ok(answer.into_response(request.method(), running));
+    }
+    let Some(ticket) = shared.admit(&request) else {
+        shared.counters.lock().refused += 1;
+        shared.counters.status(403);
+        let answer = Answer::status(StatusCode::FORBIDDEN);
+        return Ok(answer.into_response(request.method(), running));
+    };
+    let resource = Resource::parse(ticket.path);
     count(&shared, resource, request.method());
 
     let active = shared
@@ -149,8 +164,8 @@ async fn answer(
         .borrow()
         .filter(|active| resource.is_hit_by(active.target));
     let answer = match active {
-        None => honest(&shared, resource, &request, None),
-        Some(active) => match broken(&shared, resource, &request, active) {
+        None => honest(&shared, resource, &request, None, &ticket),
+        Some(active) => match broken(&shared, resource, &request, active, &ticket) {
             Some(answer) => answer,
             None => {
                 shared.counters.status(0);
@@ -200,10 +215,11 @@ fn broken(
     resource: Resource,
     request: &Request<Incoming>,
     active: Active,
+    ticket: &Ticket<'_>,
 ) -> Option<Answer> {
     let truth = |manner| Answer {
         manner,
-        ..honest(shared, resource, request, None)
+        ..honest(shared, resource, request, None, ticket)
     };
     Some(match active.fault {
         Fault::Dead | Fault::Stall => return None,
@@ -211,7 +227,7 @@ fn broken(
         Fault::Slow(rate) => truth(Manner::rate(rate)),
         Fault::CutBody => truth(Manner::Cut),
         Fault::Endless => truth(Manner::Endless),
-        Fault::Freeze | Fault::EndList => honest(shared, resource, request, Some(active)),
+        Fault::Freeze | Fault::EndList => honest(shared, resource, request, Some(active), ticket),
         Fault::Status { code, retry_after } => {
             let mut answer = Answer::status(
                 StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
@@ -271,6 +287,7 @@ fn honest(
     resource: Resource,
     request: &Request<Incoming>,
     frozen: Option<Active>,
+    ticket: &Ticket<'_>,
 ) -> Answer {
     let live = &shared.live;
     let edge = shared.edge.load(Ordering::Relaxed);
@@ -292,9 +309,9 @@ fn honest(
             let multivariant =
                 matches!(live.spec.shape, Shape::Multivariant(_)) && resource.variant.is_none();
             let body = if multivariant {
-                playlist::multivariant(live)
+                playlist::multivariant(live, &ticket.as_suffix())
             } else {
-                shared.media_playlist(frozen)
+                shared.media_playlist(frozen, ticket.as_suffix())
             };
             Answer::playlist(body)
                 .encoded(live.spec.has(Quirk::Gzip))
@@ -317,13 +334,51 @@ fn honest(
 }
 
 impl Shared {
-    fn media_playlist(&self, frozen: Option<Active>) -> Vec<u8> {
+    /// What a request's token admits to; `None` for nothing.
+    fn admit<'r>(&self, request: &'r Request<Incoming>) -> Option<Ticket<'r>> {
+        let uri = request.uri();
+        match &self.signer {
+            None => Some(Ticket {
+                path: uri.path(),
+                query: "",
+            }),
+            Some(signer) => signer.admit(uri.path(), uri.query()),
+        }
+    }
+
+    fn resolved(&self, request: &Request<Incoming>) -> Answer {
+        self.counters.lock().resolved += 1;
+        if !self.resolver_up.load(Ordering::Relaxed) {
+            return Answer::status(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let host = request.headers().get(header::HOST);
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let url = format!("http://{host}/index.m3u8").parse();
+        let Ok(url) = url.map(|url: url::Url| {
+            self.signer
+                .as_ref()
+                .map_or(url.clone(), |signer| signer.link(&url))
+        }) else {
+            return Answer::status(StatusCode::BAD_REQUEST);
+        };
+        let exclusive = self
+            .signer
+            .as_ref()
+            .is_some_and(|signer| signer.signing.exclusive);
+        let refresh = if exclusive { "exclusive" } else { "overlap" };
+        let entry = format!(
+            r#"{{"id":"cam-1","title":"Race","quality":"1080p","url":"{url}","kind":"hls","refresh":"{refresh}"}}"#
+        );
+        Answer::new("application/json", format!(r#"{{"entries":[{entry}]}}"#))
+    }
+
+    fn media_playlist(&self, frozen: Option<Active>, ticket: String) -> Vec<u8> {
         let head = frozen.map_or_else(|| self.live.head(), |active| active.head);
         let ended = frozen.is_some_and(|active| active.fault == Fault::EndList);
         let token = if self.live.spec.has(Quirk::Token) {
             self.token()
         } else {
-            String::new()
+            ticket
         };
         playlist::media(&self.live, self.live.window(head), ended, &token)
     }

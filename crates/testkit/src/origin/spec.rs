@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::signing::Signing;
 use crate::{Clip, GOP};
 
 /// An origin's stream and the shape that it is served in.
@@ -26,6 +27,8 @@ pub struct Spec {
     /// How many times faster than real time segments appear. Playlists stay those of the honest stream:
     /// durations and dates are of media time, which then runs ahead of the wall clock.
     pub speed: f64,
+    /// Every URL must carry a token that is not over.
+    pub signing: Option<Signing>,
 }
 
 impl Default for Spec {
@@ -39,6 +42,7 @@ impl Default for Spec {
             retain: 8,
             first_number: 0,
             speed: 1.0,
+            signing: None,
         }
     }
 }

@@ -32,6 +32,10 @@ pub struct Stats {
     pub late: u64,
     /// `GET`s for segments that were not yet in the playlist.
     pub early: u64,
+    /// Requests whose token was over, or none, or not of our making.
+    pub refused: u64,
+    /// Times that the resolver's document was asked for.
+    pub resolved: u64,
     /// Connections accepted.
     pub connections: u64,
     /// Connections open now.
@@ -56,6 +60,7 @@ impl fmt::Display for Stats {
             keys,
             late,
             early,
+            refused,
             ..
         } = self;
         write!(
@@ -64,7 +69,7 @@ impl fmt::Display for Stats {
         )?;
         write!(
             f,
-            "{late} late, {early} early, at most {} at once, ",
+            "{late} late, {early} early, {refused} refused, at most {} at once, ",
             self.running_max
         )?;
         write!(

@@ -371,3 +371,80 @@ async fn a_fault_can_be_kept_to_segments() {
         );
     }
 }
+
+#[tokio::test]
+async fn signed_links_work_for_their_life_and_with_all_that_hangs_on_them() {
+    let life = Duration::from_secs(2);
+    let check = async |carrier: Carrier| {
+        let signing = Signing {
+            carrier,
+            life,
+            exclusive: false,
+        };
+        let origin = Origin::start(Spec {
+            shape: Shape::Multivariant(2),
+            signing: Some(signing),
+            ..Spec::default()
+        })
+        .await
+        .unwrap();
+        let client = Client::new(SOON);
+        let link = origin.sign();
+        assert_ne!(link, origin.sign());
+        let mut url = link.clone();
+        // The master, a variant, a segment.
+        for _ in 0..3 {
+            let answer = client.get(&url).await.unwrap();
+            assert_eq!(answer.status, 200, "{carrier:?} {url}");
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            if let Some(uri) = text.lines().rfind(|line| !line.starts_with('#')) {
+                url = url.join(uri).unwrap_or(url);
+            }
+        }
+        assert_eq!(
+            client.get(&origin.url()).await.unwrap().status,
+            403,
+            "{carrier:?}"
+        );
+        let over = async || (client.get(&link).await.unwrap().status == 403).then_some(());
+        wait_until(SOON, "the link's end", over).await.unwrap();
+        assert_eq!(client.get(&url).await.unwrap().status, 403, "{carrier:?}");
+        assert!(origin.stats().refused >= 3);
+    };
+    futures_util::future::join_all(Carrier::ALL.map(check)).await;
+}
+
+#[tokio::test]
+async fn an_exclusive_link_ends_the_one_before_and_the_resolver_signs() {
+    let signing = Signing {
+        carrier: Carrier::Query,
+        life: SOON,
+        exclusive: true,
+    };
+    let origin = Origin::start(Spec {
+        signing: Some(signing),
+        ..Spec::default()
+    })
+    .await
+    .unwrap();
+    let client = Client::new(SOON);
+    let link = origin.sign();
+    assert_eq!(client.get(&link).await.unwrap().status, 200);
+    let document = client.get(&origin.resolver_url()).await.unwrap().body;
+    let document = String::from_utf8_lossy(&document).into_owned();
+    let fresh = document
+        .split('"')
+        .find(|text| text.starts_with("http"))
+        .unwrap();
+    assert_eq!(client.get(&link).await.unwrap().status, 403);
+    assert_eq!(
+        client.get(&fresh.parse().unwrap()).await.unwrap().status,
+        200
+    );
+    origin.set_resolver(false);
+    assert_eq!(
+        client.get(&origin.resolver_url()).await.unwrap().status,
+        503
+    );
+    assert_eq!(origin.stats().resolved, 2);
+}
