@@ -68,6 +68,10 @@ impl Gateway {
             clock,
             vod.clone(),
         );
+        live.resolvers()
+            .apply(config.resolvers.clone())
+            .await
+            .map_err(with_hint)?;
         live.apply(
             live_settings(config),
             &accounts(config),

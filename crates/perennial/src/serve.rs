@@ -143,6 +143,14 @@ impl Reloader {
         for change in &restart_needed {
             tracing::warn!("needs a restart: {change}");
         }
+        if let Err(error) = self
+            .live
+            .resolvers()
+            .apply(newer.config.resolvers.clone())
+            .await
+        {
+            tracing::warn!(%error, "resolvers of before may come back after a restart");
+        }
         let change = self
             .live
             .apply(

@@ -23,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "base", "fetch", "grant", "hls", "live", "resolve", "schedule", "store", "usenet", "vod",
+            "base", "fetch", "grant", "hls", "live", "resolve", "schedule", "store", "usenet",
+            "vod",
         ],
     ),
     ("testkit", &["base", "hls", "nzb"]),

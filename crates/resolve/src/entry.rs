@@ -87,7 +87,7 @@ pub struct Link {
 impl Link {
     /// The link of an entry that came at `now_ms`. The resolver's word goes before the link's own; an
     /// end that has passed already is a misreading of a link that was made just now.
-    pub(crate) fn new(entry: Entry, generation: u64, now_ms: i64) -> Self {
+    pub fn new(entry: Entry, generation: u64, now_ms: i64) -> Self {
         let told = entry.expires_ms;
         let read = || expiry::read(&entry.url, now_ms).map(|expiry| expiry.at_ms);
         Self {

@@ -146,9 +146,13 @@ pub(crate) struct ChannelInput {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SourceInput {
-    /// http or https.
-    #[schema(value_type = String)]
-    url: Url,
+    /// http or https; left out where `resolver` and `entry` name one.
+    #[schema(value_type = Option<String>)]
+    url: Option<Url>,
+    /// The resolver whose entry it is.
+    resolver: Option<String>,
+    /// The entry's id there.
+    entry: Option<String>,
     #[serde(default)]
     headers: std::collections::BTreeMap<String, String>,
     #[serde(default)]
@@ -483,8 +487,14 @@ fn spec(input: ChannelInput, id: &str) -> Result<ChannelSpec, Problem> {
         .parse()
         .map_err(|error: base::InvalidChannelId| invalid(error.to_string()))?;
     let sources = input.sources.into_iter().map(|source| {
+        let url = match (source.url, source.resolver, source.entry) {
+            (Some(url), None, None) => http_url(url)?,
+            (None, Some(resolver), Some(entry)) => SourceSpec::entry_url(&resolver, &entry)
+                .ok_or_else(|| invalid("resolver and entry name no entry"))?,
+            _ => return Err(invalid("a source needs either url, or resolver and entry")),
+        };
         Ok(SourceSpec {
-            url: http_url(source.url)?,
+            url,
             headers: source.headers.into_iter().collect(),
             user_agent: source.user_agent,
             account: source.account,

@@ -215,6 +215,7 @@ impl From<NotChanged> for Problem {
             NotChanged::Unknown(_) => "unknown_channel",
             NotChanged::NoSource(_) => "no_source",
             NotChanged::UnknownAccount(_) => "unknown_account",
+            NotChanged::UnknownResolver(_) => "unknown_resolver",
             NotChanged::Slate(bad) => {
                 return Self::new(error.kind(), "slate", error.to_string()).hint(bad.hint());
             }

@@ -254,6 +254,22 @@ pub(super) fn name(node: &Node) -> Read<String> {
     }
 }
 
+const STRINGS_MAX: usize = 256;
+
+/// An array of lines of text.
+pub(super) fn lines(node: &Node) -> Read<Vec<String>> {
+    const EXPECTED: &str = "an array of strings";
+    let Item::List(nodes) = &node.item else {
+        return Err(Fault::not(node, EXPECTED).hint("such as [\"one\", \"two\"]"));
+    };
+    if nodes.len() > STRINGS_MAX {
+        return Err(Fault::new(format!("must be at most {STRINGS_MAX} strings")));
+    }
+    let each = nodes.iter();
+    each.map(|node| line(node).map_err(|fault| fault.at(node.at)))
+        .collect()
+}
+
 /// What frames a request or is decided by the client itself.
 const HEADERS_REFUSED: [&str; 5] = [
     "connection",

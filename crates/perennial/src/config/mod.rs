@@ -11,6 +11,7 @@ mod load;
 mod node;
 mod problem;
 mod reader;
+mod resolver;
 mod schema;
 mod section;
 mod setting;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use base::{ByteSize, Redacted};
 use ipnet::IpNet;
 use live::spec::ChannelSpec;
+use resolve::ResolverSpec;
 use url::Url;
 
 use node::Source;
@@ -49,7 +51,9 @@ pub struct Config {
     pub grants: Grants,
     /// `[[account]]`, names unique.
     pub accounts: Vec<Account>,
-    /// `[[channel]]`, ids unique, each with a source, accounts known.
+    /// `[[resolver]]`, ids unique.
+    pub resolvers: Vec<ResolverSpec>,
+    /// `[[channel]]`, ids unique, each with a source, accounts and resolvers known.
     pub channels: Vec<ChannelSpec>,
     /// `[[library]]`, ids unique.
     pub libraries: Vec<Library>,
@@ -197,6 +201,7 @@ impl fmt::Debug for Config {
             .field("auth", &self.auth)
             .field("live", &self.live)
             .field("accounts", &self.accounts)
+            .field("resolvers", &self.resolvers)
             .field("channels", &ids)
             .field("grants", &self.grants)
             .field("libraries", &self.libraries)

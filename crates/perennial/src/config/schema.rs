@@ -8,11 +8,13 @@ use std::ops::RangeInclusive;
 
 use base::{ByteSize, Redacted, redact_url};
 use live::spec::{ChannelSpec, SourceSpec};
+use resolve::ResolverSpec;
 
 use super::kind;
 use super::library;
 use super::node::{Item, Member, Node};
 use super::problem::closest;
+use super::resolver;
 use super::section::{Section, channel_start, reload, restart};
 use super::{Account, Auth, Config, Live, Server, Tls, Viewers};
 
@@ -50,13 +52,15 @@ pub(super) fn config(s: &mut Table<'_, '_>) -> Config {
     let live = s.table("live", live);
     let grants = s.table("grants", library::grants);
     let accounts = accounts(s);
-    let channels = channels(s, &accounts);
+    let resolvers = resolver::resolvers(s);
+    let channels = channels(s, &accounts, &resolvers);
     Config {
         server,
         auth,
         live,
         grants,
         accounts,
+        resolvers,
         channels,
         libraries: library::libraries(s),
     }
@@ -171,7 +175,11 @@ fn accounts(s: &mut Table<'_, '_>) -> Vec<Account> {
     })
 }
 
-fn channels(s: &mut Table<'_, '_>, accounts: &[Account]) -> Vec<ChannelSpec> {
+fn channels(
+    s: &mut Table<'_, '_>,
+    accounts: &[Account],
+    resolvers: &[ResolverSpec],
+) -> Vec<ChannelSpec> {
     let mut lines = HashMap::new();
     s.tables("channel", CHANNELS_MAX, |s| {
         let id = s.need(
@@ -192,7 +200,7 @@ fn channels(s: &mut Table<'_, '_>, accounts: &[Account]) -> Vec<ChannelSpec> {
             tvg_id: s.get(reload("tvg_id"), "", kind::line),
             slate: slate(s),
             target_duration_s: s.get(reload("target_duration_s"), 0, kind::integer(0..=120)),
-            sources: sources(s, accounts),
+            sources: sources(s, accounts, resolvers),
             id: id?,
         };
         Some(channel)
@@ -211,14 +219,35 @@ fn slate(s: &mut Table<'_, '_>) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn sources(s: &mut Table<'_, '_>, accounts: &[Account]) -> Vec<SourceSpec> {
+fn sources(
+    s: &mut Table<'_, '_>,
+    accounts: &[Account],
+    resolvers: &[ResolverSpec],
+) -> Vec<SourceSpec> {
     let hint = "add [[channel.source]] with a url below it";
-    s.need_tables("source", SOURCES_MAX, hint, |s| source(s, accounts))
+    s.need_tables("source", SOURCES_MAX, hint, |s| {
+        source(s, accounts, resolvers)
+    })
 }
 
-fn source(s: &mut Table<'_, '_>, accounts: &[Account]) -> Option<SourceSpec> {
+fn source(
+    s: &mut Table<'_, '_>,
+    accounts: &[Account],
+    resolvers: &[ResolverSpec],
+) -> Option<SourceSpec> {
+    let entry = resolver::entry_of_source(s, resolvers);
     let url = reload("url").shown_as(without_secrets);
-    let url = s.need(url, "an HLS playlist or an MPEG-TS stream", kind::http_url);
+    let url = match entry {
+        None => s.need(url, "an HLS playlist or an MPEG-TS stream", kind::http_url),
+        Some(entry) => {
+            if s.get(url, "", kind::optional(kind::http_url)).is_some() {
+                let message =
+                    "url and resolver in [[channel.source]] exclude each other".to_owned();
+                s.report("url", message, "the resolver's entry has a url of its own");
+            }
+            Some(entry)
+        }
+    };
     let headers = reload("headers").shown_as(without_values);
     let headers = s.get(headers, Item::Table(Vec::new()), kind::headers);
     let user_agent = s.get(reload("user_agent"), "", kind::header_value);
@@ -257,7 +286,7 @@ pub(super) fn first_of_its_name(
 }
 
 /// A URL as it may be shown.
-fn without_secrets(item: &Item) -> Item {
+pub(super) fn without_secrets(item: &Item) -> Item {
     match item {
         Item::Text(text) => match text.parse() {
             Ok(url) => Item::Text(redact_url(&url)),
@@ -268,7 +297,7 @@ fn without_secrets(item: &Item) -> Item {
 }
 
 /// A table's keys, and nothing of its values.
-fn without_values(item: &Item) -> Item {
+pub(super) fn without_values(item: &Item) -> Item {
     let Item::Table(members) = item else {
         return hidden();
     };
@@ -282,6 +311,6 @@ fn without_values(item: &Item) -> Item {
     Item::Table(members.iter().map(hide).collect())
 }
 
-fn hidden() -> Item {
+pub(super) fn hidden() -> Item {
     Item::Text(Redacted::new(()).to_string())
 }

@@ -84,6 +84,11 @@ impl Origin {
         }
     }
 
+    /// Whether its playlist is a multivariant one.
+    pub fn is_multivariant(&self) -> bool {
+        matches!(self.shared.live.spec.shape, Shape::Multivariant(_))
+    }
+
     /// A document of Perennial's own form: one entry, `cam-1`, with a new link each time it is asked for.
     pub fn resolver_url(&self) -> Url {
         self.url()
