@@ -18,7 +18,7 @@ cargo bench --locked -p perennial -p hls -p usenet -p vod -p grant -p nzb --no-r
     for bench in hls:playlist vod:rewrite grant:check nzb:yenc; do
         cargo bench --locked --quiet -p "${bench%:*}" --bench "${bench#*:}" | sed 's/ *$//' | sed '/^$/d;/^Timer/d'
     done
-    "$tools/sabctools/bin/python" crates/nzb/benches/yardstick.py
+    "$tools/python/bin/python" crates/nzb/benches/yardstick.py
     printf '```\n\n'
 } | tee "$results"
 sed -i -e "/<!-- results -->/,/<!-- end of results -->/{/<!-- results -->/r $results

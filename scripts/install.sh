@@ -12,17 +12,20 @@ nextest=0.9.151
 deny=0.20.2
 fuzz=0.13.2
 sabctools=9.7.2
+icalendar=7.3.0
+dateutil=2.9.0.post0
 
 # Program and Debian's package, for each task.
 compiler="cc:gcc cc:libc6-dev"
 page="node:nodejs npm:npm"
+python="python3:python3 :python3-venv"
 gear="ffmpeg:ffmpeg nginx:nginx-light chromium:chromium initdb:postgresql cvlc:vlc-bin :vlc-plugin-base fc-list:fontconfig :fonts-dejavu-core"
 posts="7z:p7zip-full par2:par2 zip:zip openssl:openssl"
 case ${1:-} in
-test) wanted="$compiler $page $gear $posts" cargo_tools="nextest@$nextest deny@$deny" ;;
+test) wanted="$compiler $page $python $gear $posts" cargo_tools="nextest@$nextest deny@$deny" ;;
 lint) wanted="$compiler" cargo_tools="deny@$deny" ;;
 fuzz) wanted="$compiler c++:g++" cargo_tools="fuzz@$fuzz" ;;
-bench) wanted="$compiler $gear $posts wrk:wrk python3:python3 :python3-venv" cargo_tools="" ;;
+bench) wanted="$compiler $python $gear $posts wrk:wrk" cargo_tools="" ;;
 web) wanted="$page" cargo_tools="" ;;
 *) die "usage: $0 test|lint|fuzz|bench|web" ;;
 esac
@@ -115,15 +118,23 @@ inn() {
     rm -rf "$folder/packages"
 }
 
-# SABnzbd's yEnc decoder, a yardstick.
-sabctools() {
-    [ -x "$tools/sabctools/bin/python" ] || python3 -m venv "$tools/sabctools"
-    "$tools/sabctools/bin/pip" install --quiet --disable-pip-version-check "sabctools==$sabctools"
+# Python's packages in an environment of their own; what is there already is not asked for.
+python() {
+    [ -x "$tools/python/bin/pip" ] || python3 -m venv "$tools/python"
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
 
 case $1 in
-test) inn ;;
-bench) inn && sabctools ;;
+test)
+    inn
+    # Calendars are held against these two.
+    python "icalendar==$icalendar" "python-dateutil==$dateutil"
+    ;;
+bench)
+    inn
+    # SABnzbd's yEnc decoder is a yardstick.
+    python "sabctools==$sabctools"
+    ;;
 esac
 
 # Unoptimised and without debug information: they are built in a quarter of the time and run rarely.

@@ -1,0 +1,317 @@
+//! All schedules: fetched every night and on request, kept on disk, served when their source is down.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base::Clock;
+use fetch::{Client, Request, Timeouts};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Calendar, Place, ScheduleSpec, Status, read};
+
+/// The schedules. Clones are handles to the same.
+#[derive(Clone)]
+pub struct Schedules(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    /// Where copies are kept; `None`: nowhere.
+    folder: Option<PathBuf>,
+    specs: Mutex<Vec<ScheduleSpec>>,
+    known: watch::Sender<Arc<BTreeMap<String, Snapshot>>>,
+    /// One refresh at a time.
+    refreshing: tokio::sync::Mutex<()>,
+    stop: CancellationToken,
+}
+
+/// What is known of a schedule.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// What is on.
+    pub calendar: Calendar,
+    /// Channels that show it.
+    pub channels: Vec<String>,
+    /// When it was fetched, in milliseconds since the Unix epoch.
+    pub fetched_ms: Option<i64>,
+    /// Why the last attempt brought nothing.
+    pub error: Option<String>,
+}
+
+/// A copy on disk.
+#[derive(Serialize, Deserialize)]
+struct Copy {
+    fetched_ms: i64,
+    /// As it was read: what repeats is found anew each day.
+    body: String,
+}
+
+const BODY_MAX: u64 = 4 << 20;
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+const DAY_MS: i64 = 24 * 3_600_000;
+/// 03:00 UTC.
+const HOUR_MS: i64 = 3 * 3_600_000;
+/// What repeats is taken from so long ago to so far ahead.
+const BEHIND_MS: i64 = 60 * DAY_MS;
+const AHEAD_MS: i64 = 400 * DAY_MS;
+/// A source that was down is tried again.
+const RETRY: Duration = Duration::from_secs(1800);
+
+impl Schedules {
+    /// None yet; copies are kept in `folder`.
+    pub fn new(client: Client, clock: Arc<dyn Clock>, folder: Option<PathBuf>) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            clock,
+            folder,
+            specs: Mutex::default(),
+            known: watch::Sender::new(Arc::default()),
+            refreshing: tokio::sync::Mutex::default(),
+            stop: CancellationToken::new(),
+        }))
+    }
+
+    /// Makes the schedules what `specs` says: first from their copies, then from their sources.
+    pub async fn apply(&self, specs: Vec<ScheduleSpec>) {
+        let changed = std::mem::replace(&mut *self.specs(), specs.clone()) != specs;
+        if !changed {
+            return;
+        }
+        let mut known = BTreeMap::new();
+        for spec in &specs {
+            known.insert(spec.id.clone(), self.of_copy(spec).await);
+        }
+        self.0.known.send_replace(Arc::new(known));
+        if self.is_any_stale() {
+            let this = self.clone();
+            let span = tracing::Span::current();
+            crate::task::spawn(
+                "schedule refresh",
+                span,
+                async move { this.refresh().await },
+            );
+        }
+    }
+
+    /// Starts the nightly round.
+    pub fn start(&self) {
+        let this = self.clone();
+        let nightly = async move {
+            loop {
+                let now_ms = this.0.clock.unix_ms();
+                let next = next_round(now_ms);
+                let wait = Duration::from_millis((next - now_ms).unsigned_abs());
+                let wait = if this.is_any_stale() {
+                    wait.min(RETRY)
+                } else {
+                    wait
+                };
+                tokio::select! {
+                    () = this.0.stop.cancelled() => return,
+                    () = tokio::time::sleep(wait) => this.refresh().await,
+                }
+            }
+        };
+        crate::task::spawn("schedule", tracing::info_span!("schedule"), nightly);
+    }
+
+    /// Ends the nightly round.
+    pub fn shutdown(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// Fetches every source now. One that is down leaves what is known of it.
+    pub async fn refresh(&self) {
+        let _turn = self.0.refreshing.lock().await;
+        let specs = self.specs().clone();
+        for spec in specs {
+            let fresh = self.fetched(&spec).await;
+            self.0.known.send_modify(|known| {
+                let known = Arc::make_mut(known).entry(spec.id.clone()).or_default();
+                match fresh {
+                    Ok(snapshot) => *known = snapshot,
+                    Err(error) => {
+                        tracing::warn!(schedule = spec.id, error, "the schedule cannot be fetched");
+                        known.error = Some(error);
+                    }
+                }
+            });
+        }
+    }
+
+    /// What is known of each schedule, by id.
+    pub fn known(&self) -> Arc<BTreeMap<String, Snapshot>> {
+        self.0.known.borrow().clone()
+    }
+
+    /// Whether a session of any schedule is on.
+    pub fn is_live(&self) -> bool {
+        let now_ms = self.0.clock.unix_ms();
+        let known = self.known();
+        let races = known.values().flat_map(|snapshot| &snapshot.calendar.races);
+        let mut sessions = races.flat_map(|race| &race.sessions);
+        sessions.any(|session| session.status(now_ms) == Status::Live)
+    }
+
+    fn is_any_stale(&self) -> bool {
+        let now_ms = self.0.clock.unix_ms();
+        self.known().values().any(|snapshot| {
+            snapshot.error.is_some()
+                || snapshot
+                    .fetched_ms
+                    .is_none_or(|fetched| now_ms - fetched > DAY_MS)
+        })
+    }
+
+    async fn fetched(&self, spec: &ScheduleSpec) -> Result<Snapshot, String> {
+        let body = match &spec.place {
+            Place::File(path) => file(path).await?,
+            Place::Url(url) => {
+                let get = async {
+                    let scope = self.0.client.scope_of(url).await?;
+                    let request = Request {
+                        body_max: BODY_MAX,
+                        user_agent: concat!("Perennial/", env!("CARGO_PKG_VERSION")).to_owned(),
+                        timeouts: Timeouts {
+                            total: Some(FETCH_TIMEOUT),
+                            ..Timeouts::default()
+                        },
+                        ..Request::new(url.clone(), scope, self.0.client.manners())
+                    };
+                    self.0.client.get(&request).await
+                };
+                let response = tokio::time::timeout(FETCH_TIMEOUT, get).await;
+                let response =
+                    response.map_err(|_| format!("no answer within {FETCH_TIMEOUT:?}"))?;
+                response.map_err(|error| error.to_string())?.body.to_vec()
+            }
+        };
+        let now_ms = self.0.clock.unix_ms();
+        let snapshot = snapshot(spec, &body, now_ms, now_ms)?;
+        let copy = Copy {
+            fetched_ms: now_ms,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
+        if let Err(error) = self.keep(&spec.id, &copy).await {
+            tracing::warn!(schedule = spec.id, %error, "the copy of the schedule cannot be kept");
+        }
+        Ok(snapshot)
+    }
+
+    async fn keep(&self, id: &str, copy: &Copy) -> std::io::Result<()> {
+        let Some(path) = self.path(id) else {
+            return Ok(());
+        };
+        if let Some(folder) = path.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
+        // A reader, or a crash, never sees half of it.
+        let part = path.with_extension("part");
+        let text = serde_json::to_vec(copy).map_err(std::io::Error::other)?;
+        tokio::fs::write(&part, text).await?;
+        tokio::fs::rename(&part, &path).await
+    }
+
+    /// What the last copy says.
+    async fn of_copy(&self, spec: &ScheduleSpec) -> Snapshot {
+        let empty = Snapshot {
+            channels: spec.channels.clone(),
+            ..Snapshot::default()
+        };
+        let Some(path) = self.path(&spec.id) else {
+            return empty;
+        };
+        let Ok(text) = tokio::fs::read(&path).await else {
+            return empty;
+        };
+        let now_ms = self.0.clock.unix_ms();
+        let read = serde_json::from_slice::<Copy>(&text).map_err(|error| error.to_string());
+        let read =
+            read.and_then(|copy| snapshot(spec, copy.body.as_bytes(), copy.fetched_ms, now_ms));
+        read.unwrap_or_else(|error| {
+            tracing::warn!(
+                schedule = spec.id,
+                error,
+                "the copy of the schedule cannot be read"
+            );
+            empty
+        })
+    }
+
+    fn path(&self, id: &str) -> Option<PathBuf> {
+        Some(self.0.folder.as_ref()?.join(format!("{id}.json")))
+    }
+
+    fn specs(&self) -> std::sync::MutexGuard<'_, Vec<ScheduleSpec>> {
+        self.0.specs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn file(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error| format!("{} cannot be read: {error}", path.display());
+    let size = tokio::fs::metadata(path).await.map_err(cannot)?.len();
+    if size > BODY_MAX {
+        return Err(format!(
+            "{} is longer than {BODY_MAX} bytes",
+            path.display()
+        ));
+    }
+    tokio::fs::read(path).await.map_err(cannot)
+}
+
+fn snapshot(
+    spec: &ScheduleSpec,
+    body: &[u8],
+    fetched_ms: i64,
+    now_ms: i64,
+) -> Result<Snapshot, String> {
+    let window = now_ms - BEHIND_MS..now_ms + AHEAD_MS;
+    let (calendar, troubles) = read(spec.kind, body, window).map_err(|error| error.to_string())?;
+    for trouble in troubles {
+        tracing::warn!(schedule = spec.id, "left out: {trouble}");
+    }
+    Ok(Snapshot {
+        calendar,
+        channels: spec.channels.clone(),
+        fetched_ms: Some(fetched_ms),
+        error: None,
+    })
+}
+
+/// The next 03:00 UTC.
+fn next_round(now_ms: i64) -> i64 {
+    let today = now_ms.div_euclid(DAY_MS) * DAY_MS + HOUR_MS;
+    if now_ms < today {
+        today
+    } else {
+        today + DAY_MS
+    }
+}
+
+impl fmt::Debug for Schedules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schedules").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_are_at_three_in_the_morning() {
+        let midnight = 20_000 * DAY_MS;
+        for (now_ms, expected) in [
+            (midnight, midnight + HOUR_MS),
+            (midnight + HOUR_MS - 1, midnight + HOUR_MS),
+            (midnight + HOUR_MS, midnight + DAY_MS + HOUR_MS),
+        ] {
+            assert_eq!(next_round(now_ms), expected);
+        }
+    }
+}
