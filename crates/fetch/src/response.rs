@@ -48,6 +48,8 @@ pub struct Head {
     pub final_url: Url,
     /// `Content-Type` as sent.
     pub content_type: Option<String>,
+    /// `Content-Range` as sent: what a 206 holds of how much.
+    pub content_range: Option<String>,
     /// Length of the body that will be handed out, if it is known.
     pub length: Option<u64>,
     /// What to ask with next time, if the server gave anything.
@@ -180,14 +182,16 @@ const GZIP_UNASKED: Fault = Fault::Encoding("gzip where it was not asked for");
 impl Head {
     fn new(response: &reqwest::Response, url: &Url, first_byte: Duration) -> Self {
         let headers = response.headers();
-        let content_type = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
+        let text = |name| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.map(ToOwned::to_owned)
+        };
         Self {
             status: response.status().as_u16(),
             headers: headers.clone(),
             final_url: url.clone(),
-            content_type: content_type.map(ToOwned::to_owned),
+            content_type: text(header::CONTENT_TYPE),
+            content_range: text(header::CONTENT_RANGE),
             length: None,
             validators: Validators::new(headers, url),
             first_byte,

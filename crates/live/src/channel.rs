@@ -247,6 +247,16 @@ impl Channel {
         self.wait_for_track(track, Shape::Track).await
     }
 
+    /// A track's playlist for those who know the channel as a resolver's entry of this reference.
+    pub async fn relayed(
+        self: &Arc<Self>,
+        reference: &str,
+        track: &str,
+    ) -> Result<Arc<Rendered>, Unavailable> {
+        self.want(track);
+        self.wait_for(track, reference, Shape::Relayed).await
+    }
+
     /// The playlist of the one track that `/stream/{channel}` offers: the first.
     pub async fn compatible(self: &Arc<Self>) -> Result<Arc<Rendered>, Unavailable> {
         self.want(INDEX);
@@ -420,13 +430,22 @@ impl Channel {
         track: &str,
         shape: Shape,
     ) -> Result<Arc<Rendered>, Unavailable> {
+        self.wait_for(track, self.id().as_str(), shape).await
+    }
+
+    async fn wait_for(
+        &self,
+        track: &str,
+        name: &str,
+        shape: Shape,
+    ) -> Result<Arc<Rendered>, Unavailable> {
         self.wait(|view| {
             let known = !view.status.tracks.is_empty() || view.multivariant.is_some();
             match view.track(track) {
                 Some(found)
                     if found.is_ready() && (found.primed || view.multivariant.is_none()) =>
                 {
-                    Some(Ok(found.playlist(self.id().as_str(), track, shape)))
+                    Some(Ok(found.playlist(name, track, shape)))
                 }
                 Some(_) => None,
                 None if known && !view.offers(track) => Some(Err(Unavailable::NotFound)),

@@ -9,6 +9,7 @@ mod channel;
 mod clock;
 mod continuous;
 mod driver;
+mod entries;
 mod events;
 mod links;
 mod numbers;

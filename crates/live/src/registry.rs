@@ -1,7 +1,7 @@
 //! All channels: those of the configuration file and those of the store.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base::{ChannelId, Clock, ErrorKind};
 use fetch::Client;
@@ -20,8 +20,10 @@ use crate::spec::{ChannelSpec, SourceSpec};
 /// Live channels. Clones are handles to the same.
 #[derive(Clone, Debug)]
 pub struct Live {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     channels: Arc<RwLock<BTreeMap<ChannelId, Arc<Channel>>>>,
+    /// Channels of single entries, for those who know only the entry; by reference.
+    pub(crate) entries: Arc<Mutex<BTreeMap<String, Arc<Channel>>>>,
     /// One change at a time: a channel's driver has ended before another may take its numbers.
     changing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -156,6 +158,7 @@ impl Live {
         Self {
             shared: Arc::new(shared),
             channels: Arc::default(),
+            entries: Arc::default(),
             changing: Arc::default(),
         }
     }
@@ -323,6 +326,9 @@ impl Live {
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
         for channel in self.channels() {
+            channel.close().await;
+        }
+        for channel in self.entry_channels() {
             channel.close().await;
         }
         self.shared.resolvers.shutdown().await;

@@ -38,7 +38,7 @@ pub struct TrackView {
     /// Rising numbers.
     segments: Vec<Body>,
     objects: HashMap<Arc<str>, Bytes>,
-    rendered: [OnceLock<Arc<Rendered>>; 3],
+    rendered: [OnceLock<Arc<Rendered>>; 4],
 }
 
 /// A segment's bytes and number.
@@ -75,6 +75,8 @@ pub enum Shape {
     Track,
     /// `/stream/{channel}`.
     Compatible,
+    /// `/proxy` of a resolver's entry, by its reference in place of a channel's id.
+    Relayed,
 }
 
 /// A playlist ready to send, encoded once for all viewers.
@@ -134,6 +136,7 @@ impl TrackView {
             Shape::Channel => (0, format!("{track}/")),
             Shape::Track => (1, String::new()),
             Shape::Compatible => (2, format!("/stream/{channel}/segments/")),
+            Shape::Relayed => (3, format!("relay?url={channel}.{track}.")),
         };
         let render = || {
             let max_age = self.timeline.target_duration() / 2;

@@ -13,6 +13,7 @@ use grant::Rules;
 use hls::channel::VariantFilter;
 use live::spec::ChannelSpec;
 use live::{Live, SystemClock};
+use schedule::Schedules;
 use server::{Access, App, GrantSettings, Grants, Listener, Reload, Tls};
 use store::{Location, Store};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub grants: Grants,
     /// State.
     pub store: Store,
+    /// What is on when.
+    pub schedules: Schedules,
     listener: Listener,
     settings: server::Settings,
 }
@@ -40,6 +43,8 @@ pub struct Gateway {
 const KEYS_LOOK: Duration = Duration::from_secs(1);
 /// To one store; more wait.
 const LIBRARY_REQUESTS_MAX: usize = 32;
+/// How often it is looked whether something on the schedule is live.
+const SCHEDULE_LOOK: Duration = Duration::from_secs(15);
 
 impl Gateway {
     /// Opens the store, binds the listener and knows the channels; nothing is served yet.
@@ -79,7 +84,15 @@ impl Gateway {
         )
         .await;
         load_stored(&live).await.map_err(with_hint)?;
+        let folder = match location {
+            Location::Directory(path) => Some(path.join("schedule")),
+            Location::Postgres(_) | Location::Memory => None,
+        };
+        let clock = Arc::new(SystemClock::new());
+        let schedules = Schedules::new(live.client().clone(), clock, folder);
+        schedules.apply(config.schedules.clone()).await;
         let settings = server::Settings {
+            schedules: schedules.clone(),
             public_url: config.server.public_url.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             access,
@@ -92,6 +105,7 @@ impl Gateway {
             vod,
             grants,
             store,
+            schedules,
             listener,
             settings,
         })
@@ -119,6 +133,7 @@ impl Gateway {
             vod,
             grants,
             store,
+            schedules,
             listener,
             settings,
         } = self;
@@ -129,6 +144,8 @@ impl Gateway {
         let keys = tokio::spawn(follow_keys(store.clone()));
         let following = grants.clone();
         let revocations = tokio::spawn(async move { following.follow().await });
+        schedules.start();
+        let busy = tokio::spawn(follow_schedule(schedules.clone(), live.clone()));
         stop.await;
         tracing::info!("stopping: running responses get ten seconds");
         end.cancel();
@@ -136,6 +153,8 @@ impl Gateway {
         live.shutdown().await;
         keys.abort();
         revocations.abort();
+        busy.abort();
+        schedules.shutdown();
         grants.save().await;
         store.close().await.map_err(with_hint)
     }
@@ -264,6 +283,21 @@ async fn follow_keys(store: Store) {
         interval.tick().await;
         if let Err(error) = store.reload_keys().await {
             tracing::warn!(%error, "keys cannot be read again");
+        }
+    }
+}
+
+/// While something is live, resolvers are asked more often what there is.
+async fn follow_schedule(schedules: Schedules, live: Live) {
+    let mut interval = tokio::time::interval(SCHEDULE_LOOK);
+    let mut busy = false;
+    loop {
+        interval.tick().await;
+        let now = schedules.is_live();
+        if now != busy {
+            busy = now;
+            tracing::info!(live = busy, "schedule");
+            live.resolvers().set_busy(busy).await;
         }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use axum::Router;
 use base::Redacted;
 use live::{Change, Live};
+use schedule::Schedules;
 use server::{Access, Grants, Reloaded};
 use store::{Location, Store};
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,6 +44,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<Exit> {
             vod: gateway.vod.clone(),
             grants: gateway.grants.clone(),
             viewers_need_grants: gateway.viewers_need_grants(),
+            schedules: gateway.schedules.clone(),
             running: Mutex::new(loaded),
         });
         tokio::spawn(reload_on_hangup(reloader.clone()));
@@ -111,6 +113,7 @@ struct Reloader {
     vod: Vod,
     grants: Grants,
     viewers_need_grants: Arc<AtomicBool>,
+    schedules: Schedules,
     running: Mutex<Loaded>,
 }
 
@@ -151,6 +154,7 @@ impl Reloader {
         {
             tracing::warn!(%error, "resolvers of before may come back after a restart");
         }
+        self.schedules.apply(newer.config.schedules.clone()).await;
         let change = self
             .live
             .apply(

@@ -83,6 +83,9 @@ fn the_samples_examples_are_valid_and_name_every_key_with_its_default() {
         "resolver[0].url",
         "resolver[1].entry[0].id",
         "resolver[1].entry[0].url",
+        "schedule[0].id",
+        "schedule[0].kind",
+        "schedule[0].url",
     ];
     let text = uncommented();
     let sample = load(&text);

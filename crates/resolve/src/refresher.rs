@@ -115,6 +115,8 @@ pub struct Refresher {
     not_before_ms: i64,
     busy: bool,
     wanted: bool,
+    /// When the last declared viewer of an entry left: uses of before do not renew its lease.
+    released: BTreeMap<String, i64>,
     chance: u64,
 }
 
@@ -127,6 +129,8 @@ struct Running {
 pub const LEASE_MS: i64 = 90_000;
 /// What is left of a lease whose last declared viewer has gone: others who play ask within it.
 const RELEASED_MS: i64 = 15_000;
+/// Uses are told by other clocks than leavings.
+const RELEASE_BLUR_MS: i64 = 1000;
 /// Leases of one resolver; the one that ends first makes room.
 const LEASES_MAX: usize = 1000;
 /// The life of a link that says nothing, until one has been seen to die.
@@ -159,6 +163,7 @@ impl Refresher {
             not_before_ms: 0,
             busy: false,
             wanted: false,
+            released: BTreeMap::new(),
         }
     }
 
@@ -167,10 +172,16 @@ impl Refresher {
         let mut out = Vec::new();
         match event {
             Event::Tick => {}
-            Event::Used { entry, at_ms } => self.lease(entry, at_ms + LEASE_MS),
+            Event::Used { entry, at_ms } => {
+                let released = self.released.get(&entry);
+                if released.is_none_or(|released| at_ms > released + RELEASE_BLUR_MS) {
+                    self.lease(entry, at_ms + LEASE_MS);
+                }
+            }
             Event::Released { entry } => {
                 if let Some(until) = self.memory.leases.get_mut(&entry) {
                     *until = (*until).min(now_ms + RELEASED_MS);
+                    self.released.insert(entry, now_ms);
                 }
             }
             Event::Died { entry, generation } => {
@@ -183,6 +194,8 @@ impl Refresher {
             Event::Returned(result) => self.returned(now_ms, result, &mut out),
         }
         self.memory.leases.retain(|_, until| *until > now_ms);
+        let leases = &self.memory.leases;
+        self.released.retain(|entry, _| leases.contains_key(entry));
         if self.running.is_none() && self.due_ms().is_some_and(|due| due <= now_ms) {
             let survey = self.survey_ms() <= now_ms || self.wanted;
             self.running = Some(Running { survey });

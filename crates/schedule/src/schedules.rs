@@ -57,7 +57,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// 03:00 UTC.
 const HOUR_MS: i64 = 3 * 3_600_000;
 /// What repeats is taken from so long ago to so far ahead.
-const BEHIND_MS: i64 = 60 * DAY_MS;
+const BEHIND_MS: i64 = 366 * DAY_MS;
 const AHEAD_MS: i64 = 400 * DAY_MS;
 /// A source that was down is tried again.
 const RETRY: Duration = Duration::from_secs(1800);

@@ -24,6 +24,7 @@ mod players;
 mod playlists;
 mod router;
 mod state;
+mod streams;
 mod tls;
 mod vod;
 

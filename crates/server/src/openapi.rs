@@ -5,7 +5,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::vod::{assets, mint, shares};
-use crate::{api, events};
+use crate::{api, events, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,7 +15,7 @@ use crate::{api, events};
         api::reload, events::events,
         assets::list, assets::add, assets::one, assets::change, assets::remove, assets::revoke, assets::libraries,
         assets::scan, assets::scanned, shares::add, shares::of_asset, shares::one, shares::change, shares::remove,
-        shares::activity, mint::mint, mint::exchange, mint::revoke
+        shares::activity, mint::mint, mint::exchange, mint::revoke, streams::schedule::sessions
     ),
     modifiers(&Keys),
     security(("api_key" = []))

@@ -182,7 +182,12 @@ fn playlist(found: Result<Arc<Rendered>, Unavailable>, wants: &Wants) -> Result<
 }
 
 /// A segment or an object of a track by its file name.
-fn file_of(channel: &Channel, track: &str, file: &str, wants: &Wants) -> Result<Response, Problem> {
+pub(crate) fn file_of(
+    channel: &Channel,
+    track: &str,
+    file: &str,
+    wants: &Wants,
+) -> Result<Response, Problem> {
     let gone = || Problem::not_found("no such file, or not any more");
     let (stem, ending) = file.rsplit_once('.').ok_or_else(gone)?;
     if let Some(msn) = number(stem) {
@@ -214,7 +219,7 @@ fn number(stem: &str) -> Option<u64> {
     if plain { stem.parse().ok() } else { None }
 }
 
-async fn extra(channel: &Channel, file: &str) -> Result<Bytes, Problem> {
+pub(crate) async fn extra(channel: &Channel, file: &str) -> Result<Bytes, Problem> {
     let index = file
         .strip_prefix("extra-")
         .and_then(|rest| rest.strip_suffix(".bin"));

@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::error::Problem;
 use crate::state::App;
-use crate::{api, compat, cors, events, metrics, openapi, page, playlists, vod};
+use crate::{api, compat, cors, events, metrics, openapi, page, playlists, streams, vod};
 
 /// A body of ours is a small JSON document.
 const BODY_MAX: usize = 256 * 1024;
@@ -20,6 +20,7 @@ pub fn router(app: App) -> Router {
         .options(cors::preflight)
         .layer(middleware::map_response(cors::allow));
     administration()
+        .merge(streams::router())
         .merge(vod::administration())
         .merge(vod::viewing())
         .route("/channels.m3u", list)
@@ -51,6 +52,7 @@ fn administration() -> Router<App> {
         .route("/api/v1/viewers/{id}", delete(api::kick))
         .route("/api/v1/reload", post(api::reload))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/schedule", get(streams::schedule::sessions))
 }
 
 async fn count(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -10,6 +10,7 @@ use grant::SessionId;
 use ipnet::IpNet;
 use live::Live;
 use moka::future::Cache;
+use schedule::Schedules;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::{KeyRing, Store};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub viewers_need_grants: Arc<AtomicBool>,
     /// What `POST /api/v1/reload` does; `None` where there is no file.
     pub reload: Option<Reload>,
+    /// What is on when.
+    pub schedules: Schedules,
     /// Ends what would never end by itself, such as a listener of events.
     pub stop: CancellationToken,
 }

@@ -12,6 +12,7 @@ mod node;
 mod problem;
 mod reader;
 mod resolver;
+mod schedules;
 mod schema;
 mod section;
 mod setting;
@@ -28,6 +29,7 @@ use base::{ByteSize, Redacted};
 use ipnet::IpNet;
 use live::spec::ChannelSpec;
 use resolve::ResolverSpec;
+use schedule::ScheduleSpec;
 use url::Url;
 
 use node::Source;
@@ -53,6 +55,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// `[[resolver]]`, ids unique.
     pub resolvers: Vec<ResolverSpec>,
+    /// `[[schedule]]`, ids unique.
+    pub schedules: Vec<ScheduleSpec>,
     /// `[[channel]]`, ids unique, each with a source, accounts and resolvers known.
     pub channels: Vec<ChannelSpec>,
     /// `[[library]]`, ids unique.
@@ -202,6 +206,7 @@ impl fmt::Debug for Config {
             .field("live", &self.live)
             .field("accounts", &self.accounts)
             .field("resolvers", &self.resolvers)
+            .field("schedules", &self.schedules)
             .field("channels", &ids)
             .field("grants", &self.grants)
             .field("libraries", &self.libraries)

@@ -15,6 +15,7 @@ use super::library;
 use super::node::{Item, Member, Node};
 use super::problem::closest;
 use super::resolver;
+use super::schedules;
 use super::section::{Section, channel_start, reload, restart};
 use super::{Account, Auth, Config, Live, Server, Tls, Viewers};
 
@@ -61,6 +62,7 @@ pub(super) fn config(s: &mut Table<'_, '_>) -> Config {
         grants,
         accounts,
         resolvers,
+        schedules: schedules::schedules(s),
         channels,
         libraries: library::libraries(s),
     }

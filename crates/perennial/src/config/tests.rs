@@ -99,7 +99,7 @@ fn unknown_keys_are_refused_with_what_was_meant() {
     check(
         "\"a\\nb\" = 1\n",
         &[
-            "2:1: unknown key \"a\\nb\" in the file | known here: account, auth, channel, grants, library, live, server, version",
+            "2:1: unknown key \"a\\nb\" in the file | known here: account, auth, channel, grants, library, live, resolver, schedule, server, version",
         ],
     );
 }

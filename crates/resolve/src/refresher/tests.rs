@@ -186,7 +186,14 @@ fn two_watch_and_one_leaves() {
     world.step(Event::Released {
         entry: "a".to_owned(),
     });
-    world.pass(16, &[]);
+    let last = world.now;
+    world.pass(5, &[]);
+    // Of a use of before, heard of late.
+    world.step(Event::Used {
+        entry: "a".to_owned(),
+        at_ms: last,
+    });
+    world.pass(11, &[]);
     assert!(!world.refresher.is_leased("a"));
 }
 

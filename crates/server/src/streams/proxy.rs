@@ -1,0 +1,242 @@
+//! `GET /proxy`: the playlist behind an entry, its URIs led through `/proxy` and `/relay`. `GET /relay`: what
+//! they lead to.
+//!
+//! Behind an entry stands a channel like any other, so that a thousand viewers cost one upstream fetch
+//! and no player sees a link, nor its end. References below it are `REFERENCE.TRACK` and
+//! `REFERENCE.TRACK.FILE`: they name, and open nothing that the reference itself does not.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use hls::playlist::{Document, Error, Limits, Playlist, Variables};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, Method, StatusCode};
+use live::{Channel, Unavailable};
+use resolve::EntryKey;
+use resolve::entry::Kind;
+use serde::Deserialize;
+use url::Url;
+
+use super::{BASE64URL, decoded, detail, file, later};
+use crate::error::Problem;
+use crate::media::{self, Wants};
+use crate::players::{extra, file_of};
+use crate::state::App;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    url: String,
+    quality: Option<usize>,
+}
+
+/// An entry, and the track of it that is meant.
+struct Found {
+    key: EntryKey,
+    reference: String,
+    track: Option<String>,
+    kind: Kind,
+}
+
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+const FORBIDDEN: &str = "no resolver has returned this URL";
+
+/// The playlist, or that of its variant number `quality`, 0 being the best.
+pub(super) async fn playlist(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let Some(text) = decoded(&asked.url) else {
+        return detail(StatusCode::BAD_REQUEST, "url must be base64url");
+    };
+    let Some(found) = find(&app, &text) else {
+        return detail(StatusCode::FORBIDDEN, FORBIDDEN);
+    };
+    if found.kind == Kind::File {
+        return detail(StatusCode::BAD_REQUEST, "this is a file, which /relay has");
+    }
+    let Some(channel) = app.live.entry(&found.reference, &found.key) else {
+        return later("too many streams are played at once");
+    };
+    let wants = Wants::of(&method, &headers);
+    let answered = match &found.track {
+        Some(track) => media_playlist(&channel, &found.reference, track, &wants).await,
+        None => whole(&channel, &found.reference, asked.quality, &wants).await,
+    };
+    let response = answered.unwrap_or_else(|error| match error {
+        Unavailable::NotFound => detail(StatusCode::NOT_FOUND, "there is no such variant"),
+        error => later(error.to_string()),
+    });
+    count(&channel, &response);
+    response
+}
+
+/// Bytes of a channel's upstream are counted where they are fetched; here, those that viewers get.
+fn count(channel: &Channel, response: &Response) {
+    use http_body::Body;
+    channel.count_out(response.body().size_hint().exact().unwrap_or(0));
+}
+
+async fn media_playlist(
+    channel: &Arc<Channel>,
+    reference: &str,
+    track: &str,
+    wants: &Wants,
+) -> Result<Response, Unavailable> {
+    let rendered = channel.relayed(reference, track).await?;
+    Ok(media::playlist(&rendered, wants))
+}
+
+async fn whole(
+    channel: &Arc<Channel>,
+    reference: &str,
+    quality: Option<usize>,
+    wants: &Wants,
+) -> Result<Response, Unavailable> {
+    let index = channel.index().await?;
+    if channel.view().multivariant.is_none() {
+        return match quality {
+            None | Some(0) => media_playlist(channel, reference, "main", wants).await,
+            Some(_) => Ok(out_of_range(1)),
+        };
+    }
+    let body = index.identity().body;
+    if let Some(quality) = quality {
+        let tracks = tracks_by_bandwidth(&body);
+        return match tracks.get(quality) {
+            Some(track) => media_playlist(channel, reference, track, wants).await,
+            None => Ok(out_of_range(tracks.len())),
+        };
+    }
+    let headers = [(CONTENT_TYPE, PLAYLIST), (CACHE_CONTROL, "no-cache")];
+    match relayed(&body, reference) {
+        Ok(text) => Ok((headers, text).into_response()),
+        Err(error) => Ok(detail(StatusCode::BAD_GATEWAY, error.to_string())),
+    }
+}
+
+fn out_of_range(count: usize) -> Response {
+    let why = format!("quality is out of range: there are {count} variants, from 0");
+    detail(StatusCode::BAD_REQUEST, why)
+}
+
+/// The multivariant playlist with its URIs led through us.
+fn relayed(body: &[u8], reference: &str) -> Result<String, Error> {
+    let document = Document::parse(body, &Limits::default())?;
+    let document = document.rewrite(|found| {
+        Ok::<_, Error>(match found.uri.strip_suffix("/index.m3u8") {
+            Some(track) => format!(
+                "proxy?url={}",
+                BASE64URL.encode(format!("{reference}.{track}"))
+            ),
+            None if found.uri.starts_with("extra-") => {
+                format!("relay?url={reference}.{}", found.uri)
+            }
+            None => found.uri.to_owned(),
+        })
+    })?;
+    Ok(document.text().to_owned())
+}
+
+/// The tracks of the variants, the best first.
+fn tracks_by_bandwidth(body: &[u8]) -> Vec<String> {
+    let base = Url::parse("http://entry.invalid/").expect("a valid URL");
+    let playlist = Playlist::parse(body, &base, &Variables::default(), &Limits::default());
+    let Ok(Playlist::Multivariant(mut multi)) = playlist else {
+        return Vec::new();
+    };
+    multi
+        .variants
+        .sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
+    let mut tracks: Vec<String> = Vec::new();
+    for variant in &multi.variants {
+        let track = variant.uri.trim_end_matches("/index.m3u8");
+        if !tracks.iter().any(|known| known == track) {
+            tracks.push(track.to_owned());
+        }
+    }
+    tracks
+}
+
+/// The entry that a text names: by reference, by a reference to one of its tracks, or by a link.
+fn find(app: &App, text: &str) -> Option<Found> {
+    let resolvers = app.live.resolvers();
+    let (head, track) = match text.split_once('.') {
+        Some((head, track)) if resolvers.find(head).is_some() => (head, Some(track.to_owned())),
+        _ => (text, None),
+    };
+    let key = resolvers.find(head)?;
+    let listed = resolvers.follow(&key)?.newest()?;
+    Some(Found {
+        reference: listed.reference,
+        kind: listed.link.entry.kind,
+        key,
+        track,
+    })
+}
+
+/// Bytes: a segment, a key, a file.
+pub(super) async fn relay(
+    State(app): State<App>,
+    Query(asked): Query<Asked>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let wants = Wants::of(&method, &headers);
+    if let Some((channel, track, name)) = of_channel(&app, &asked.url) {
+        let served: Result<Response, Problem> = match track {
+            Some(track) => file_of(&channel, track, name, &wants),
+            None => extra(&channel, name)
+                .await
+                .map(|body| media::passing(&body, &wants)),
+        };
+        let response = served.unwrap_or_else(IntoResponse::into_response);
+        count(&channel, &response);
+        return response;
+    }
+    let found = decoded(&asked.url).and_then(|text| find(&app, &text));
+    let Some(found) = found.filter(|found| found.track.is_none()) else {
+        return detail(StatusCode::FORBIDDEN, FORBIDDEN);
+    };
+    match found.kind {
+        Kind::Hls => detail(
+            StatusCode::BAD_REQUEST,
+            "this is a playlist, which /proxy has",
+        ),
+        Kind::File | Kind::Ts => file::relay(&app, &found.key, &headers).await,
+    }
+}
+
+/// `REFERENCE.TRACK.FILE`, or `REFERENCE.extra-N.bin`, of an entry that is played.
+fn of_channel<'a>(app: &App, name: &'a str) -> Option<(Arc<Channel>, Option<&'a str>, &'a str)> {
+    let (reference, rest) = name.split_once('.')?;
+    let channel = app.live.played_entry(reference)?;
+    if rest.starts_with("extra-") {
+        return Some((channel, None, rest));
+    }
+    let (track, name) = rest.split_once('.')?;
+    Some((channel, Some(track), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_multivariant_playlist_leads_through_us() {
+        let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",URI=\"a0/index.m3u8\"\n\
+            #EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"extra-0.bin\"\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=100\nv0/index.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=300\nv1/index.m3u8\n";
+        let expected = text
+            .replace("a0/index.m3u8", "proxy?url=UkVGLmEw")
+            .replace("v0/index.m3u8", "proxy?url=UkVGLnYw")
+            .replace("v1/index.m3u8", "proxy?url=UkVGLnYx")
+            .replace("extra-0.bin", "relay?url=REF.extra-0.bin");
+        assert_eq!(relayed(text.as_bytes(), "REF").unwrap(), expected);
+        assert_eq!(decoded("UkVGLnYx").as_deref(), Some("REF.v1"));
+        assert_eq!(tracks_by_bandwidth(text.as_bytes()), ["v1", "v0"]);
+    }
+}
