@@ -1,4 +1,7 @@
-//! `perennial demo`: a channel with two made-up sources inside the process, and a page to break them.
+//! `perennial demo`: a channel with two made-up sources inside the process, and a page to break them; beside
+//! it a stream whose link expires, and a schedule.
+
+mod expiring;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -54,8 +57,11 @@ async fn serve(port: u16) -> anyhow::Result<Exit> {
         sources: origins.iter().map(source).collect(),
     };
     let film = Film::make()?;
-    let mut config = config_of(SocketAddr::from(([127, 0, 0, 1], port)), vec![spec]);
+    let signed = expiring::start_origin().await?;
+    let listen = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut config = config_of(listen, vec![spec, expiring::channel()]);
     config.libraries.push(film.library());
+    config.resolvers.push(expiring::resolver(&signed));
     let gateway = Gateway::open(&config, &Location::Memory, Access::KeyOrLocalSwitch).await?;
     let (_, key) = gateway
         .store
@@ -72,6 +78,9 @@ async fn serve(port: u16) -> anyhow::Result<Exit> {
         links.share,
         links.grant
     ));
+    let calendar = expiring::calendar(gateway.live.clock().unix_ms());
+    let channels = vec![CHANNEL.to_owned(), expiring::CHANNEL.to_owned()];
+    gateway.schedules.put("demo", calendar, channels);
     let demo = Demo {
         live: gateway.live.clone(),
         origins: Arc::new(origins),
@@ -269,7 +278,10 @@ async fn follow(demo: Demo) {
     let mut events = demo.live.events().subscribe();
     loop {
         match events.recv().await {
-            Ok(event) => demo.note(event.at_ms, demo.named(&event.text)),
+            Ok(event) if event.channel.as_str() == CHANNEL => {
+                demo.note(event.at_ms, demo.named(&event.text));
+            }
+            Ok(_) => {}
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }

@@ -98,6 +98,19 @@ impl Schedules {
         }
     }
 
+    /// Adds a calendar of one's own making, which comes from nowhere and is not fetched again.
+    pub fn put(&self, id: &str, calendar: Calendar, channels: Vec<String>) {
+        let snapshot = Snapshot {
+            calendar,
+            channels,
+            fetched_ms: Some(self.0.clock.unix_ms()),
+            error: None,
+        };
+        self.0.known.send_modify(|known| {
+            Arc::make_mut(known).insert(id.to_owned(), snapshot);
+        });
+    }
+
     /// Starts the nightly round.
     pub fn start(&self) {
         let this = self.clone();
@@ -160,7 +173,10 @@ impl Schedules {
 
     fn is_any_stale(&self) -> bool {
         let now_ms = self.0.clock.unix_ms();
-        self.known().values().any(|snapshot| {
+        let known = self.known();
+        let specs = self.specs();
+        let fetched = specs.iter().filter_map(|spec| known.get(&spec.id));
+        fetched.into_iter().any(|snapshot| {
             snapshot.error.is_some()
                 || snapshot
                     .fetched_ms
