@@ -128,18 +128,7 @@ impl Driver {
         let (sources, start_with) = channel.all_sources();
         let settings = shared.settings();
         let manners = shared.client.manners();
-        let upstreams = sources
-            .iter()
-            .map(|source| {
-                Arc::new(Upstream::new(
-                    source,
-                    &settings.user_agent,
-                    &shared.client,
-                    &manners,
-                    None,
-                ))
-            })
-            .collect();
+        let upstreams = relink::upstreams_of(&sources, &shared, &manners);
         let positions = numbers::load(&channel).await;
         let defs: Vec<SourceDef> = sources.iter().map(def).collect();
         let mut seed = [0; 8];

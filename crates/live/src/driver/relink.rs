@@ -10,6 +10,7 @@ use crate::links::{Fresh, Links};
 use crate::registry::Shared;
 use crate::spec::SourceSpec;
 use crate::stream::Outcome;
+use crate::upstream::{Upstream, Upstreams};
 
 /// A fetch that ended.
 pub(super) struct Done {
@@ -100,4 +101,15 @@ pub(super) fn links_of(sources: &[SourceSpec], shared: &Shared) -> Links {
         links.set(index, source, &shared.resolvers);
     }
     links
+}
+
+/// Connections for each source, as yet without an account's slot or a link.
+pub(super) fn upstreams_of(
+    sources: &[SourceSpec],
+    shared: &Shared,
+    manners: &fetch::Manners,
+) -> Upstreams {
+    let user_agent = &shared.settings().user_agent;
+    let new = |source| Upstream::new(source, user_agent, &shared.client, manners, None);
+    sources.iter().map(|source| Arc::new(new(source))).collect()
 }
