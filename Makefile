@@ -38,8 +38,8 @@ web: ## builds the watch page into web/dist
 	scripts/install.sh web
 	cd web && npm ci --no-audit --no-fund && npm run build
 
-soak: ## the long tests: SOAK_SECONDS=600 of a live origin and of ten failing channels, five minutes of a continuous stream
+soak: ## the long tests: SOAK_SECONDS=600 of a live origin and of ten failing channels, five minutes of a continuous stream and of links that expire
 	scripts/install.sh test
 	PERENNIAL_HOURS=50000 PERENNIAL_LIVE_SECONDS=$(SOAK_SECONDS) PERENNIAL_LISTEN_SECONDS=300 PERENNIAL_SOAK_SECONDS=$(SOAK_SECONDS) \
 		PERENNIAL_FAULT_SECONDS=20 PERENNIAL_SEED=$${PERENNIAL_SEED:-$$(date +%s)} scripts/nextest.sh --profile soak \
-		-E 'test(two_second_segments) + test(over_six_switches) + test(random_faults) + test(thousands_of_hours)' $(ARGS)
+		-E 'test(two_second_segments) + test(over_six_switches) + test(random_faults) + test(thousands_of_hours) + test(tokens_of_twenty_seconds) + test(a_link_dies)' $(ARGS)
