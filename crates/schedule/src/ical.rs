@@ -1,7 +1,7 @@
 //! iCalendar (RFC 5545): events with time zones, recurrence, exceptions, whole days, cancellations.
 //!
 //! The `icalendar` crate takes the text apart; time zones are `jiff`'s, with the document's own as a way
-//! out for names that nobody knows. Occurrences are found by [`rule`].
+//! out for names that nobody knows. Occurrences are found by `rule`.
 
 mod rule;
 mod zone;

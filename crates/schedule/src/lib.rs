@@ -4,10 +4,9 @@
 //! every night and on request, keeps a copy on disk, and tells what is on at a moment. This crate knows
 //! nothing of channels, resolvers or routes.
 
-pub mod ical;
-
 mod ergast;
 mod export;
+mod ical;
 mod model;
 mod schedules;
 mod task;
