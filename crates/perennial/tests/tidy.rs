@@ -401,10 +401,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
+        if SKIPPED.contains(&name) {
+            continue; // in a second working tree, `.git` is a file
+        }
         if path.is_dir() {
-            if !SKIPPED.contains(&name) {
-                found.extend(files(&path));
-            }
+            found.extend(files(&path));
         } else {
             found.push(path);
         }
