@@ -14,13 +14,15 @@ use hls::channel::VariantFilter;
 use live::spec::ChannelSpec;
 use live::{Live, SystemClock};
 use schedule::Schedules;
-use server::{Access, App, GrantSettings, Grants, Listener, Reload, Tls};
+use server::{Access, App, GrantSettings, Grants, Listener, Reload, Tls, UsenetFace};
 use store::{Location, Store};
 use tokio_util::sync::CancellationToken;
+use usenet::Usenet;
 use vod::{LibrarySpec, S3Spec, Vod, Where};
 
 use crate::cli::ConfigFile;
 use crate::config::{Config, LibraryPlace, Secret, Variants, Viewers};
+use crate::usenet_settings;
 
 /// A gateway that is ready to serve.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Gateway {
     pub live: Live,
     /// Private libraries.
     pub vod: Vod,
+    /// Posts.
+    pub usenet: Usenet,
     /// Who may see what.
     pub grants: Grants,
     /// State.
@@ -37,6 +41,7 @@ pub struct Gateway {
     pub schedules: Schedules,
     listener: Listener,
     settings: server::Settings,
+    face: UsenetFace,
 }
 
 /// How often keys that another process made or revoked are looked for.
@@ -65,6 +70,7 @@ impl Gateway {
             ..fetch::Settings::default()
         })?;
         let clock = Arc::new(SystemClock::new());
+        let nzbs = library_client(own.clone())?;
         let Libraries { vod, grants } = Libraries::open(config, &store, own, clock.clone()).await?;
         let live = Live::new(
             live_settings(config),
@@ -91,6 +97,11 @@ impl Gateway {
         let clock = Arc::new(SystemClock::new());
         let schedules = Schedules::new(live.client().clone(), clock, folder);
         schedules.apply(config.schedules.clone()).await;
+        let usenet = usenet_settings::engine(config, location)?;
+        let usenet = Usenet::start(usenet, store.clone()).await;
+        let usenet = usenet.map_err(usenet_settings::with_hint)?;
+        let face = usenet_settings::face(config, listener.address());
+        let face = UsenetFace::new(usenet.clone(), nzbs, face);
         let settings = server::Settings {
             schedules: schedules.clone(),
             public_url: config.server.public_url.clone(),
@@ -103,9 +114,11 @@ impl Gateway {
         Ok(Self {
             live,
             vod,
+            usenet,
             grants,
             store,
             schedules,
+            face,
             listener,
             settings,
         })
@@ -131,14 +144,23 @@ impl Gateway {
         let Self {
             live,
             vod,
+            usenet,
             grants,
             store,
             schedules,
             listener,
             settings,
+            face,
         } = self;
         let end = settings.stop.clone();
-        let app = App::new(live.clone(), vod, grants.clone(), store.clone(), settings);
+        let app = App::new(
+            live.clone(),
+            vod,
+            face,
+            grants.clone(),
+            store.clone(),
+            settings,
+        );
         let router = server::router(app.clone()).merge(extra);
         let serving = tokio::spawn(listener.serve(app, router, end.clone()));
         let keys = tokio::spawn(follow_keys(store.clone()));
@@ -151,6 +173,7 @@ impl Gateway {
         end.cancel();
         serving.await.context("the listener's task")?;
         live.shutdown().await;
+        usenet.close().await;
         keys.abort();
         revocations.abort();
         busy.abort();

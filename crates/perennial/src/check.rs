@@ -10,7 +10,7 @@ use resolve::{EntryKey, ResolverSpec};
 
 use crate::cli::Exit;
 use crate::config::Loaded;
-use crate::{app, library_check, log, probe};
+use crate::{app, library_check, log, probe, usenet_check};
 
 /// Entries of a resolver that are looked at.
 const PROBES_MAX: usize = 20;
@@ -60,6 +60,7 @@ async fn check(loaded: Loaded) -> anyhow::Result<Exit> {
     }
     checked.failed += library_check::all(config).await?;
     checked.failed += library_check::slates(config).await?;
+    checked.failed += usenet_check::all(config).await?;
     Ok(if checked.failed == 0 {
         Exit::Done
     } else {

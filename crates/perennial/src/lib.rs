@@ -15,6 +15,8 @@ mod one;
 mod probe;
 mod serve;
 mod shares;
+mod usenet_check;
+mod usenet_settings;
 
 use cli::{Cli, ConfigVerb, Exit, Verb};
 use config::{Config, Loaded, environment};

@@ -64,6 +64,9 @@ fn the_sample_is_the_default() {
 #[test]
 fn the_samples_examples_are_valid_and_name_every_key_with_its_default() {
     const GIVEN: &[&str] = &[
+        "usenet.provider[0].host",
+        "usenet.newznab[0].name",
+        "usenet.newznab[0].url",
         "grants.issuer[0].kid",
         "grants.issuer[0].alg",
         "grants.issuer[0].key_file",

@@ -99,6 +99,22 @@ impl Problem {
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
     }
 
+    pub(crate) fn precondition_failed() -> Self {
+        let detail = "the file is not the version that was asked for";
+        Self::new(ErrorKind::Conflict, "precondition_failed", detail)
+            .with_status(StatusCode::PRECONDITION_FAILED)
+    }
+
+    /// No range that was asked for lies inside these bytes.
+    pub(crate) fn unsatisfiable(length: u64) -> Self {
+        let detail = format!("no requested range lies inside the {length} bytes");
+        Self {
+            content_length: Some(length),
+            ..Self::new(ErrorKind::Invalid, "range", detail)
+                .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
+        }
+    }
+
     pub(crate) fn no_channel(id: &str) -> Self {
         let id: String = id.chars().take(64).collect();
         Self::new(
@@ -108,6 +124,9 @@ impl Problem {
         )
     }
 }
+
+/// After which a provider that did not answer may be asked again.
+const POST_WAIT: Duration = Duration::from_secs(10);
 
 /// Errors become statuses here and nowhere else.
 const fn status(kind: ErrorKind) -> StatusCode {
@@ -257,6 +276,46 @@ impl From<vod::Error> for Problem {
             _ if kind == ErrorKind::Unavailable => problem.retry_after(Duration::from_secs(2)),
             _ => problem,
         }
+    }
+}
+
+impl From<usenet::Failure> for Problem {
+    fn from(failure: usenet::Failure) -> Self {
+        let problem = Self::new(failure.code.kind(), failure.code.as_str(), failure.message);
+        match failure.code.kind() {
+            ErrorKind::Unavailable | ErrorKind::Timeout => problem.retry_after(POST_WAIT),
+            _ => problem.with_status(StatusCode::UNPROCESSABLE_ENTITY),
+        }
+    }
+}
+
+impl From<usenet::ReadError> for Problem {
+    /// Before a body begins; later the connection is closed.
+    fn from(error: usenet::ReadError) -> Self {
+        tracing::warn!(%error, "a mounted file cannot be read");
+        match error.kind() {
+            ErrorKind::Unavailable => {
+                let detail = "no provider answers";
+                Self::new(ErrorKind::Unavailable, "provider_unavailable", detail)
+                    .retry_after(POST_WAIT)
+            }
+            kind => {
+                let detail = "articles of the file are missing or damaged at every provider";
+                Self::new(kind, "incomplete", detail).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+            }
+        }
+    }
+}
+
+impl From<usenet::Error> for Problem {
+    fn from(error: usenet::Error) -> Self {
+        let code = match &error {
+            usenet::Error::Failed(failure) => failure.code.as_str(),
+            usenet::Error::Store(_) => "store",
+            usenet::Error::Taken { .. } => "exists",
+            _ => "invalid",
+        };
+        Self::new(error.kind(), code, error.to_string())
     }
 }
 

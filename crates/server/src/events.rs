@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::auth::Admin;
@@ -19,19 +21,27 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[utoipa::path(get, path = "/api/v1/events", tag = "events",
     responses((status = 200, content_type = "text/event-stream"), (status = 401, body = crate::Problem)))]
 pub(crate) async fn events(_: Admin, State(app): State<App>) -> impl IntoResponse {
-    let receiver = app.live.events().subscribe();
     let stop = app.settings.stop.clone();
-    let stream = stream::unfold(receiver, async |mut receiver| {
+    let channels = shown(app.live.events().subscribe(), |event| event.code);
+    let mounts = shown(app.usenet.engine.events(), |event| event.code);
+    let stream = stream::select(channels, mounts).take_until(stop.cancelled_owned());
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+/// Each event under its code.
+fn shown<T: Clone + Serialize + Send + 'static>(
+    receiver: Receiver<T>,
+    code: fn(&T) -> &'static str,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold((receiver, code), async |(mut receiver, code)| {
         let event = match receiver.recv().await {
-            Ok(event) => Event::default().event(event.code).json_data(&event),
+            Ok(event) => Event::default().event(code(&event)).json_data(&event),
             Err(RecvError::Lagged(missed)) => {
                 Ok(Event::default().event("lagged").data(missed.to_string()))
             }
             Err(RecvError::Closed) => return None,
         };
         let event = event.unwrap_or_else(|_| Event::default().comment("unprintable"));
-        Some((Ok::<_, Infallible>(event), receiver))
-    });
-    let stream = stream.take_until(stop.cancelled_owned());
-    Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        Some((Ok(event), (receiver, code)))
+    })
 }

@@ -22,10 +22,12 @@ mod page;
 mod patient;
 mod players;
 mod playlists;
+mod ranged;
 mod router;
 mod state;
 mod streams;
 mod tls;
+mod usenet;
 mod vod;
 
 pub use auth::{Foreign, is_of_this_machine};
@@ -37,4 +39,5 @@ pub use openapi::document as openapi;
 pub use router::router;
 pub use state::{Access, App, Reload, Reloaded, Settings};
 pub use tls::{Tls, TlsError};
+pub use usenet::{Announce, Indexer, LibrarySettings, NzbHost, UsenetFace, UsenetSettings};
 pub use vod::{ShareOptions, create_share, describe_share};

@@ -158,7 +158,7 @@ pub(crate) fn accepts_gzip(request: &HeaderMap) -> bool {
     })
 }
 
-fn matches_etag(tags: &str, etag: &str) -> bool {
+pub(crate) fn matches_etag(tags: &str, etag: &str) -> bool {
     tags.trim() == "*"
         || tags
             .split(',')

@@ -14,9 +14,11 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use store::Store;
+use usenet::Usenet;
 use vod::Vod;
 
 use crate::state::App;
+use crate::usenet::metrics::Posts;
 use crate::vod::metrics::Libraries;
 
 /// The registry, and what requests count.
@@ -40,9 +42,10 @@ impl Requests {
 static REQUESTS: Requests = Requests([const { AtomicU64::new(0) }; 6]);
 
 impl Metrics {
-    pub(crate) fn new(live: Live, vod: Vod, store: Store) -> Self {
+    pub(crate) fn new(live: Live, vod: Vod, engine: Usenet, store: Store) -> Self {
         let mut registry = Registry::with_prefix("perennial");
         registry.register_collector(Box::new(Libraries { vod }));
+        registry.register_collector(Box::new(Posts { engine }));
         registry.register_collector(Box::new(Channels { live, store }));
         Self {
             registry,

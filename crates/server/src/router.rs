@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use crate::error::Problem;
 use crate::state::App;
-use crate::{api, compat, cors, events, metrics, openapi, page, playlists, streams, vod};
+use crate::{api, compat, cors, events, metrics, openapi, page, playlists, streams, usenet, vod};
 
 /// A body of ours is a small JSON document.
 const BODY_MAX: usize = 256 * 1024;
@@ -23,6 +23,8 @@ pub fn router(app: App) -> Router {
         .merge(streams::router())
         .merge(vod::administration())
         .merge(vod::viewing())
+        .merge(usenet::administration())
+        .merge(usenet::viewing())
         .route("/channels.m3u", list)
         .route("/", get(page::index))
         .route("/assets/{file}", get(page::asset))

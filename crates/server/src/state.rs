@@ -22,6 +22,7 @@ use vod::Vod;
 use crate::error::Problem;
 use crate::grants::Grants;
 use crate::metrics::Metrics;
+use crate::usenet::UsenetFace;
 use crate::vod::Throttle;
 
 /// The application's state; clones share it.
@@ -33,6 +34,7 @@ pub struct App(Arc<Inner>);
 pub struct Inner {
     pub(crate) live: Live,
     pub(crate) vod: Vod,
+    pub(crate) usenet: UsenetFace,
     pub(crate) grants: Grants,
     pub(crate) throttles: Throttles,
     /// Tokens from elsewhere, by their SHA-256, and the grants that stand for them here.
@@ -117,12 +119,20 @@ const COUNTED_MAX: u64 = 50_000;
 
 impl App {
     /// Puts the parts together.
-    pub fn new(live: Live, vod: Vod, grants: Grants, store: Store, settings: Settings) -> Self {
-        let metrics = Metrics::new(live.clone(), vod.clone(), store.clone());
+    pub fn new(
+        live: Live,
+        vod: Vod,
+        usenet: UsenetFace,
+        grants: Grants,
+        store: Store,
+        settings: Settings,
+    ) -> Self {
+        let metrics = Metrics::new(live.clone(), vod.clone(), usenet.engine.clone(), store.clone());
         Self(Arc::new(Inner {
             keys: store.key_ring(),
             live,
             vod,
+            usenet,
             grants,
             throttles: Throttles {
                 share: Throttle::per_minute(30),

@@ -42,14 +42,14 @@ impl Fault {
         Self::new(format!("must be {expected}, not {}", node.item.describe()))
     }
 
-    fn hint(self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
             ..self
         }
     }
 
-    fn at(self, at: usize) -> Self {
+    pub(super) fn at(self, at: usize) -> Self {
         Self {
             at: Some(at),
             ..self

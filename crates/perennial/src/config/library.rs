@@ -224,7 +224,7 @@ pub(super) fn grants(s: &mut Table<'_, '_>) -> Grants {
 }
 
 impl Secret {
-    fn at(file: PathBuf) -> Self {
+    pub(super) fn at(file: PathBuf) -> Self {
         Self {
             file,
             value: Redacted::default(),

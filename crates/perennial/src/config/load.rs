@@ -78,6 +78,7 @@ impl Draft<'_> {
         }
         self.read_secrets_of_libraries();
         self.read_secrets_of_grants();
+        self.read_secrets_of_usenet();
     }
 
     fn read_secrets_of_libraries(&mut self) {
@@ -120,6 +121,21 @@ impl Draft<'_> {
             }
         }
         self.config.grants = grants;
+    }
+
+    fn read_secrets_of_usenet(&mut self) {
+        let mut usenet = self.config.usenet.clone();
+        for (index, provider) in usenet.providers.iter_mut().enumerate() {
+            if let Some(password) = &mut provider.password {
+                self.fill(&format!("usenet.provider[{index}].password_file"), password);
+            }
+        }
+        for (index, newznab) in usenet.newznab.iter_mut().enumerate() {
+            if let Some(key) = &mut newznab.api_key {
+                self.fill(&format!("usenet.newznab[{index}].api_key_file"), key);
+            }
+        }
+        self.config.usenet = usenet;
     }
 
     /// Reads a secret that is text; the newline at its end is none of it.

@@ -18,6 +18,7 @@ mod section;
 mod setting;
 #[cfg(test)]
 mod tests;
+mod usenet;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +40,7 @@ pub use library::{Bucket, Grants, Issuer, Library, Place as LibraryPlace, Secret
 pub use load::environment;
 pub use problem::{Errors, Place, Problem};
 pub use setting::{Applies, Origin, PREFIX, Postponed, Setting, variable};
+pub use usenet::{Newznab, Provider, Usenet, UsenetLibrary};
 
 /// The validated configuration.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub struct Config {
     pub channels: Vec<ChannelSpec>,
     /// `[[library]]`, ids unique.
     pub libraries: Vec<Library>,
+    /// `[usenet]`
+    pub usenet: Usenet,
 }
 
 /// `[server]`: where Perennial listens and keeps its state.
@@ -210,6 +214,7 @@ impl fmt::Debug for Config {
             .field("channels", &ids)
             .field("grants", &self.grants)
             .field("libraries", &self.libraries)
+            .field("usenet", &self.usenet)
             .finish()
     }
 }

@@ -17,6 +17,7 @@ use super::problem::closest;
 use super::resolver;
 use super::schedules;
 use super::section::{Section, channel_start, reload, restart};
+use super::usenet;
 use super::{Account, Auth, Config, Live, Server, Tls, Viewers};
 
 /// The user agent that sources see unless told otherwise: the player most of them are made for.
@@ -52,6 +53,7 @@ pub(super) fn config(s: &mut Table<'_, '_>) -> Config {
     }
     let live = s.table("live", live);
     let grants = s.table("grants", library::grants);
+    let usenet = s.table("usenet", usenet::usenet);
     let accounts = accounts(s);
     let resolvers = resolver::resolvers(s);
     let channels = channels(s, &accounts, &resolvers);
@@ -65,6 +67,7 @@ pub(super) fn config(s: &mut Table<'_, '_>) -> Config {
         schedules: schedules::schedules(s),
         channels,
         libraries: library::libraries(s),
+        usenet,
     }
 }
 

@@ -80,22 +80,33 @@ pub(super) fn postponed(
     newer: &[Setting],
     applies: Applies,
 ) -> Vec<Postponed> {
-    running
+    let find = |settings: &[Setting], path: &str| -> Option<String> {
+        let found = settings.iter().find(|setting| setting.path == path)?;
+        Some(found.value.clone())
+    };
+    let of_both = running.iter().filter_map(|old| {
+        let wanted = find(newer, &old.path).or_else(|| gone(old))?;
+        Some((old, old.value.clone(), wanted))
+    });
+    let added = newer
         .iter()
-        .filter(|setting| setting.applies == applies)
-        .filter_map(|old| {
-            let new = newer
-                .iter()
-                .find(|new| new.path == old.path && new.value != old.value)?;
-            let (running, wanted) = (old.value.clone(), new.value.clone());
-            Some(Postponed {
-                path: old.path.clone(),
-                running,
-                wanted,
-                applies,
-            })
+        .filter(|new| find(running, &new.path).is_none());
+    let added = added.filter_map(|new| Some((new, gone(new)?, new.value.clone())));
+    of_both
+        .chain(added)
+        .filter(|(setting, running, wanted)| setting.applies == applies && running != wanted)
+        .map(|(setting, running, wanted)| Postponed {
+            path: setting.path.clone(),
+            running,
+            wanted,
+            applies,
         })
         .collect()
+}
+
+/// The value of a key whose table is not there; told once for a table, by a key that it must have.
+fn gone(setting: &Setting) -> Option<String> {
+    setting.default.is_none().then(|| "absent".to_owned())
 }
 
 /// The environment variable that overrides a key: none for those of arrays of tables, nor for

@@ -99,7 +99,7 @@ fn unknown_keys_are_refused_with_what_was_meant() {
     check(
         "\"a\\nb\" = 1\n",
         &[
-            "2:1: unknown key \"a\\nb\" in the file | known here: account, auth, channel, grants, library, live, resolver, schedule, server, version",
+            "2:1: unknown key \"a\\nb\" in the file | known here: account, auth, channel, grants, library, live, resolver, schedule, server, usenet, version",
         ],
     );
 }
@@ -811,4 +811,53 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn usenet_names_what_is_missing_and_what_does_not_go_together() {
+    check(
+        "[[usenet.provider]]\nusername = \"me\"\nconnections = 0\n",
+        &[
+            "2:1: missing key \"host\" in [[usenet.provider]] | the provider's news server",
+            "3:12: username and password_file belong together | give both, or neither to a server that asks for none",
+            "4:15: connections in [[usenet.provider]] must be an integer from 1 to 500, not 0",
+        ],
+    );
+    check(
+        "[usenet]\nread_ahead = \"fast\"\nnzb_url_allow = [\"10.0.0.0/8\", \"http://prowlarr\"]\n",
+        &[
+            "3:14: read_ahead in [usenet] must be a size from 1MiB to 1GiB | write a number and B, KiB, MiB, GiB, KB, MB or GB, such as \"512MiB\"",
+            "4:32: nzb_url_allow in [usenet] must be networks in CIDR notation and host names | such as [\"10.0.0.0/8\", \"prowlarr\"], without http:// and port",
+        ],
+    );
+    check(
+        "[usenet.library]\nmode = \"symlink\"\n",
+        &[
+            "3:8: files need a dir to be written to | set dir in [usenet.library]",
+            "3:8: symlinks need a mount_dir | set mount_dir to where rclone mounts /webdav/",
+        ],
+    );
+    check(
+        "[[usenet.provider]]\nhost = \"news.example\"\n[[usenet.provider]]\nhost = \"news.example\"\n",
+        &["5:8: host \"@news.example:563\" is taken by the table at line 2 | choose another"],
+    );
+}
+
+#[test]
+fn a_provider_that_comes_or_goes_needs_a_restart() {
+    let provider = |host: &str| format!("version = 1\n[[usenet.provider]]\nhost = \"{host}\"\n");
+    let (none, one) = (load("version = 1\n"), load(&provider("a.example")));
+    let said = |before: &Loaded, after: &Loaded| -> Vec<String> {
+        let postponed = before.restart_needed(after);
+        postponed.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        said(&none, &one),
+        ["usenet.provider[0].host stays absent until the next start, which makes it \"a.example\""]
+    );
+    assert_eq!(
+        said(&one, &none),
+        ["usenet.provider[0].host stays \"a.example\" until the next start, which makes it absent"]
+    );
+    assert_eq!(said(&one, &one), [""; 0]);
 }

@@ -4,30 +4,23 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
 use grant::{Actions, Admitted, Wanted};
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, LOCATION,
-    RANGE, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, IF_RANGE, LOCATION, RANGE,
+    REFERRER_POLICY, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use uuid::Uuid;
-use vod::{Answer, Asked, Delivery, Object, Rendered, disposition};
+use vod::{Answer, Asked, Delivery, Rendered, disposition};
 
 use super::Caller;
 use crate::error::Problem;
 use crate::media;
+use crate::ranged::{Represented, Selected, watched};
 use crate::state::App;
 
 /// Nobody else may keep what a grant opened.
 const PLAYLIST_CACHE: HeaderValue = HeaderValue::from_static("private, no-store");
-/// Media does not change under its name, but its grant may end: the viewer's own browser keeps it for
-/// as long as seeking back makes sense.
-const MEDIA_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=300");
-/// What a library holds is data, whatever it says of itself.
-const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; sandbox");
-const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
 /// `GET /vod/{asset}/{grant}/{path}`.
@@ -108,63 +101,21 @@ fn redirect(url: &str) -> Response {
 
 /// An object's bytes; those of a grant end with it.
 fn body(app: &App, answer: Answer, admitted: Option<Admitted>, request: &HeaderMap) -> Response {
-    let etag = HeaderValue::try_from(answer.meta.etag.as_str()).ok();
-    let known = request
-        .get(IF_NONE_MATCH)
-        .is_some_and(|tags| Some(tags) == etag.as_ref());
-    let (status, length) = match answer.part {
-        _ if known => (StatusCode::NOT_MODIFIED, None),
-        Some(part) => (StatusCode::PARTIAL_CONTENT, Some(part.len())),
-        None => (StatusCode::OK, Some(answer.meta.length)),
+    let file = Represented {
+        length: answer.meta.length,
+        etag: answer.meta.etag.as_str(),
+        mime: answer.mime,
     };
-    let body = match answer.body.filter(|_| !known) {
+    let selected = match answer.part {
+        _ if file.is_known(request) => Selected::NotModified,
+        Some(part) => Selected::Part(part),
+        None => Selected::Whole,
+    };
+    let body = match answer.body.filter(|_| selected != Selected::NotModified) {
         Some(object) => Body::from_stream(watched(app.clone(), object, admitted)),
         None => Body::empty(),
     };
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.mime));
-    headers.insert(CACHE_CONTROL, MEDIA_CACHE);
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    headers.insert(CONTENT_SECURITY_POLICY, INERT);
-    headers.extend(length.map(|length| (CONTENT_LENGTH, HeaderValue::from(length))));
-    headers.extend(etag.map(|etag| (ETAG, etag)));
-    if let Some(part) = answer.part.filter(|_| !known) {
-        let value = format!(
-            "bytes {}-{}/{}",
-            part.start,
-            part.end - 1,
-            answer.meta.length
-        );
-        headers.extend(HeaderValue::try_from(value).map(|value| (CONTENT_RANGE, value)));
-    }
-    response
-}
-
-/// The bytes, until the grant that let them in ends.
-fn watched(
-    app: App,
-    object: Object,
-    admitted: Option<Admitted>,
-) -> impl futures_util::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send {
-    stream::unfold(Some((app, object, admitted)), async |state| {
-        let (app, mut object, mut admitted) = state?;
-        let next = object.next().await?;
-        if let Some(admitted) = &mut admitted
-            && let Err(refused) = app.grants.gate().may_go_on(admitted, app.grants.now_ms())
-        {
-            tracing::info!(session = %admitted.grant.session, %refused, "a transfer was ended");
-            return Some((Err(std::io::Error::other("the grant has ended")), None));
-        }
-        match next {
-            Ok(bytes) => Some((Ok(bytes), Some((app, object, admitted)))),
-            Err(error) => {
-                tracing::warn!(%error, "a transfer failed on its way");
-                Some((Err(std::io::Error::other("the transfer failed")), None))
-            }
-        }
-    })
+    file.respond(&selected, body)
 }
 
 fn admit(

@@ -1,0 +1,158 @@
+//! The one way into the engine: an NZB that was sent, or one at a URL.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use base::Redacted;
+use serde_json::{Value, json};
+use usenet::{Code, Failure, Submission, Submitted};
+
+use super::fetched::{self, NotFetched};
+use super::form::{BadForm, Form};
+use crate::state::App;
+
+/// Why a post is not played, in the words that every face shows in its own shape.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    /// A stable word: a [`Code`]'s, `bad_request` or `unauthorized`.
+    pub(crate) code: &'static str,
+    /// For people, without secrets.
+    pub(crate) message: String,
+    pub(crate) details: Value,
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What is asked beside the NZB.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) category: String,
+    /// Goes before the file's.
+    pub(crate) name: Option<String>,
+    pub(crate) password: Option<Redacted<String>>,
+}
+
+/// After which a provider that did not answer may be asked again.
+const PROVIDER_WAIT: Duration = Duration::from_secs(10);
+
+impl Rejected {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self {
+            code: "bad_request",
+            message: message.into(),
+            details: Value::Null,
+            status: StatusCode::BAD_REQUEST,
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self {
+            code: "unauthorized",
+            status: StatusCode::UNAUTHORIZED,
+            ..Self::bad_request("send the API key as X-Api-Key, or its SHA-256 as download_key")
+        }
+    }
+
+    /// Adds the number by which the post is known.
+    pub(crate) fn of(self, mount: usenet::MountId) -> Self {
+        Self {
+            details: json!({ "queue_item_id": mount }),
+            ..self
+        }
+    }
+}
+
+impl From<Failure> for Rejected {
+    /// Never 404 nor 405: callers take those for a gateway that has no such route.
+    fn from(Failure { code, message }: Failure) -> Self {
+        let (status, retry_after) = match code {
+            Code::BadNzb => (StatusCode::BAD_REQUEST, None),
+            Code::Timeout => (StatusCode::REQUEST_TIMEOUT, None),
+            Code::UpstreamFetch => (StatusCode::BAD_GATEWAY, None),
+            Code::ProviderUnavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(PROVIDER_WAIT)),
+            _ => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        };
+        Self {
+            code: code.as_str(),
+            status,
+            retry_after,
+            ..Self::bad_request(message)
+        }
+    }
+}
+
+impl From<NotFetched> for Rejected {
+    fn from(error: NotFetched) -> Self {
+        let (status, retry_after) = match &error {
+            NotFetched::Url(_) => (StatusCode::BAD_REQUEST, None),
+            NotFetched::Refused(_) => (StatusCode::BAD_GATEWAY, None),
+            NotFetched::Busy(_, wait) => (StatusCode::SERVICE_UNAVAILABLE, Some(*wait)),
+            NotFetched::Late(_) => (StatusCode::GATEWAY_TIMEOUT, Some(PROVIDER_WAIT)),
+        };
+        Self {
+            status,
+            retry_after,
+            ..Failure::new(Code::UpstreamFetch, error.to_string()).into()
+        }
+    }
+}
+
+impl From<usenet::Error> for Rejected {
+    fn from(error: usenet::Error) -> Self {
+        match error {
+            usenet::Error::Failed(failure) => failure.into(),
+            usenet::Error::Name { .. } => Self::bad_request(error.to_string()),
+            _ => {
+                tracing::warn!(%error, "a post was not taken");
+                Self {
+                    code: "store",
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    retry_after: Some(PROVIDER_WAIT),
+                    ..Self::bad_request(error.to_string())
+                }
+            }
+        }
+    }
+}
+
+impl From<BadForm> for Rejected {
+    fn from(error: BadForm) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+/// Takes the NZB of a form: the one at `url` if there is one, else the file.
+///
+/// # Errors
+/// There is neither, it cannot be fetched, or it is no NZB.
+pub(crate) async fn submit(
+    app: &App,
+    url: Option<&str>,
+    form: Form,
+    wish: Wish,
+) -> Result<Submitted, Rejected> {
+    let (nzb, called) = match (url, form.file) {
+        (Some(url), _) => {
+            let face = &app.usenet;
+            let fetched = fetched::fetch(&face.client, &face.settings.nzb_url_allow, url).await?;
+            (fetched.nzb, fetched.name)
+        }
+        (None, Some(file)) => (file.bytes, file.name),
+        (None, None) => return Err(Rejected::bad_request("an NZB file or its URL is needed")),
+    };
+    let submission = Submission {
+        nzb,
+        name: wish.name.unwrap_or_else(|| stem(&called).to_owned()),
+        category: wish.category,
+        password: wish.password,
+    };
+    Ok(app.usenet.engine.submit(submission).await?)
+}
+
+/// A file's name without what says that it is an NZB.
+pub(crate) fn stem(name: &str) -> &str {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    name.strip_suffix(".nzb").unwrap_or(name)
+}
