@@ -84,6 +84,17 @@ impl Articles {
         Handle(article)
     }
 
+    /// Forgets which articles nobody has: somebody asks anew.
+    pub(crate) fn forget_gone(&self) {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_gone = |entry: &Entry| matches!(&entry.article.state().phase, Phase::Failed(miss) if miss.is_final());
+        let gone = shelf.entries.iter().filter(|(_, entry)| is_gone(entry));
+        let gone: Vec<MessageId> = gone.map(|(id, _)| id.clone()).collect();
+        for id in &gone {
+            shelf.remove(id);
+        }
+    }
+
     /// Bytes that one reader may have on their way: others need memory too.
     pub(crate) fn share(&self) -> u64 {
         self.bytes_max / 2

@@ -146,6 +146,21 @@ impl Core {
         }
     }
 
+    /// Asks whether a mount's articles are still there; one whose articles are gone is marked.
+    pub(crate) async fn recheck(&self, mount: &Arc<Mount>) -> Result<(), Failure> {
+        let document = self.document(mount.id).await?;
+        let result = import::is_there(&self.engine(Lane::Health), document).await;
+        if let Err(failure) = &result
+            && matches!(failure.code, Code::DeadPost | Code::Incomplete)
+        {
+            let text = failure.message.clone();
+            self.change(mount, State::Failed, Some(failure.clone()))
+                .await;
+            self.events.send(mount.id, "dead", text);
+        }
+        result
+    }
+
     /// Where the bytes of a mount from before a restart are.
     pub(crate) async fn map_again(&self, mount: &Arc<Mount>) -> Result<Mapped, ReadError> {
         let imported = self.import(mount, None, Lane::Demand).await;

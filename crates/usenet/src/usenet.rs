@@ -16,7 +16,9 @@ use crate::core::{self, Core, Mounts};
 use crate::disk::Disk;
 use crate::pool::{PROVIDERS_MAX, Pool};
 use crate::record::{self, Record};
-use crate::{Error, Event, Mount, MountId, ProviderStatus, Settings, State, Status, import, task};
+use crate::{
+    Error, Event, Failure, Mount, MountId, ProviderStatus, Settings, State, Status, import, task,
+};
 
 /// The engine. Clones share it.
 #[derive(Clone)]
@@ -260,12 +262,26 @@ impl Usenet {
             return Ok(false);
         };
         if mount.status().state == State::Failed {
+            self.0.articles.forget_gone();
             mount.update(|status| (status.state, status.failure) = (State::Accepted, None));
             let word = State::Accepted.as_str();
             self.0.store.set_import_state(id.0, word, "").await?;
             self.0.begin(&mount, None);
         }
         Ok(true)
+    }
+
+    /// Asks after a few articles of a mount that can be played. One whose articles are gone fails, which
+    /// two events tell: `failed` and `dead`. `false` if there is no such mount.
+    ///
+    /// # Errors
+    /// Why it does not play any more, or that no provider answers: then it stays as it is.
+    pub async fn recheck(&self, id: MountId) -> Result<bool, Failure> {
+        let mount = self.mount(id);
+        let Some(mount) = mount.filter(|mount| mount.status().state.is_playable()) else {
+            return Ok(false);
+        };
+        self.0.recheck(&mount).await.map(|()| true)
     }
 
     /// Gives a mount another category and name. `false` if there is no such mount.

@@ -15,4 +15,4 @@ mod volumes;
 pub(crate) use analyse::{Analysis, Found, analyse};
 pub(crate) use episode::of as episode_of;
 pub(crate) use names::{clean_component, media_type};
-pub(crate) use run::{Engine, Fetched, Imported, import};
+pub(crate) use run::{Engine, Fetched, Imported, import, is_there};

@@ -101,6 +101,13 @@ pub(crate) async fn import(
     }
 }
 
+/// Asks after a few articles of a document; fails as an import does when too many are gone.
+pub(crate) async fn is_there(engine: &Engine, document: Document) -> Result<(), Failure> {
+    let samples = sample::choose(&document);
+    let missing = engine.sample(&Post::new(document), &samples).await?;
+    sample::verdict(missing, samples.len())
+}
+
 /// What goes to the blocking threads and comes back: deriving keys takes its time.
 struct Job {
     post: Post,
