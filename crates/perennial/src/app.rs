@@ -101,7 +101,8 @@ impl Gateway {
         let usenet = Usenet::start(usenet, store.clone()).await;
         let usenet = usenet.map_err(usenet_settings::with_hint)?;
         let face = usenet_settings::face(config, listener.address());
-        let face = UsenetFace::new(usenet.clone(), nzbs, face);
+        let face = UsenetFace::open(usenet.clone(), nzbs, &store, face).await;
+        let face = face.map_err(with_hint)?;
         let settings = server::Settings {
             schedules: schedules.clone(),
             public_url: config.server.public_url.clone(),
@@ -162,6 +163,11 @@ impl Gateway {
             settings,
         );
         let router = server::router(app.clone()).merge(extra);
+        let (announcing, rechecking) = (app.clone(), app.clone());
+        let mounts = [
+            tokio::spawn(async move { announcing.follow_mounts().await }),
+            tokio::spawn(async move { rechecking.recheck_mounts().await }),
+        ];
         let serving = tokio::spawn(listener.serve(app, router, end.clone()));
         let keys = tokio::spawn(follow_keys(store.clone()));
         let following = grants.clone();
@@ -178,6 +184,9 @@ impl Gateway {
         revocations.abort();
         busy.abort();
         schedules.shutdown();
+        for task in mounts {
+            task.abort();
+        }
         grants.save().await;
         store.close().await.map_err(with_hint)
     }

@@ -1,6 +1,7 @@
 //! The `[usenet]` section as the engine and its faces want it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use base::Redacted;
 use server::{Indexer, LibrarySettings, UsenetSettings};
@@ -82,13 +83,18 @@ pub(crate) fn face(config: &Config, listening: SocketAddr) -> UsenetSettings {
         cinemeta_url: section.cinemeta_url.clone(),
         newznab: newznab.collect(),
         library: LibrarySettings {
-            dir: section.library.dir.clone(),
+            // Other programs are told of it, and they start elsewhere.
+            dir: section.library.dir.as_deref().map(absolute),
             mode: section.library.mode,
-            mount_dir: section.library.mount_dir.clone(),
+            mount_dir: section.library.mount_dir.as_deref().map(absolute),
             recheck: section.library.recheck,
             base_url,
         },
     }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The engine's error with its cure.

@@ -96,12 +96,17 @@ impl Stage {
 
     /// `usenet` are further lines of `[usenet]` and of sections behind it.
     pub(crate) async fn with(posts: &[&Post], usenet: &str) -> Self {
+        Self::beside(posts, usenet, &[]).await
+    }
+
+    /// The same with these files beside the configuration.
+    pub(crate) async fn beside(posts: &[&Post], usenet: &str, files: &[(&str, &str)]) -> Self {
         let server = Server::start().await.unwrap();
         let address = server.address();
         for post in posts {
             server.add(post);
         }
-        Self::at(server, address, usenet, &[]).await
+        Self::at(server, address, usenet, files).await
     }
 
     /// With the provider at `address`, which leads to `server`, and these files beside the configuration.
@@ -111,10 +116,13 @@ impl Stage {
         usenet: &str,
         files: &[(&str, &str)],
     ) -> Self {
-        let toml = format!(
-            "[usenet]\ncinemeta_url = \"\"\n{usenet}\n{}",
-            provider(address)
-        );
+        // Tests ask nobody beyond this machine.
+        let cinemeta = if usenet.contains("cinemeta_url") {
+            ""
+        } else {
+            "cinemeta_url = \"\"\n"
+        };
+        let toml = format!("[usenet]\n{cinemeta}{usenet}\n{}", provider(address));
         let gateway = Gateway::serve_beside(&toml, files).await;
         Self { server, gateway }
     }

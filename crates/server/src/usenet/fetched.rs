@@ -10,8 +10,8 @@ use http::HeaderMap;
 use http::header::CONTENT_DISPOSITION;
 use url::{Host, Url};
 
-use super::NzbHost;
 use super::newznab;
+use super::settings::UsenetSettings;
 
 /// A document and what its indexer calls it.
 #[derive(Debug)]
@@ -38,12 +38,19 @@ pub(crate) enum NotFetched {
     Late(String),
 }
 
-const USER_AGENT: &str = concat!("Perennial/", env!("CARGO_PKG_VERSION"));
 const TOTAL: Duration = Duration::from_secs(30);
 const NZB_BYTES_MAX: u64 = 100 << 20;
 /// After which a busy indexer is asked again, where it does not say.
 const BUSY: Duration = Duration::from_secs(60);
 const NAME_CHARS_MAX: usize = 255;
+
+/// Who named a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    ByClient,
+    /// One that the operator configured; its own host is as good as its API.
+    ByIndexer,
+}
 
 /// Fetches `text`, which must be an http or https URL.
 ///
@@ -51,8 +58,9 @@ const NAME_CHARS_MAX: usize = 255;
 /// What keeps it from being fetched, for the client.
 pub(crate) async fn fetch(
     client: &Client,
-    allowed: &[NzbHost],
+    settings: &UsenetSettings,
     text: &str,
+    named: Named,
 ) -> Result<Fetched, NotFetched> {
     let url: Url = text
         .trim()
@@ -61,9 +69,14 @@ pub(crate) async fn fetch(
     if !matches!(url.scheme(), "http" | "https") {
         return Err(NotFetched::Url("only http and https are fetched".into()));
     }
-    let scope = scope(client, allowed, &url).await?;
+    let is_own = named == Named::ByIndexer && settings.is_indexers(&url);
+    let scope = if is_own {
+        client.scope_of(&url).await?
+    } else {
+        scope(client, settings, &url).await?
+    };
     let mut request = Request {
-        user_agent: USER_AGENT.to_owned(),
+        user_agent: newznab::USER_AGENT.to_owned(),
         any_status: true,
         body_max: NZB_BYTES_MAX,
         ..Request::new(url.clone(), scope, client.manners())
@@ -90,7 +103,8 @@ pub(crate) async fn fetch(
 }
 
 /// How far inward a URL may lead. What it redirects to stays within the same scope.
-async fn scope(client: &Client, allowed: &[NzbHost], url: &Url) -> Result<Scope, NotFetched> {
+async fn scope(client: &Client, settings: &UsenetSettings, url: &Url) -> Result<Scope, NotFetched> {
+    let allowed = &settings.nzb_url_allow;
     let is_allowed = match url.host() {
         None => return Err(NotFetched::Url("it names no host".into())),
         Some(Host::Ipv4(address)) => allowed.iter().any(|host| host.holds(address.into())),

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use base::Redacted;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use usenet::{Code, Failure, Submission, Submitted};
 
-use super::fetched::{self, NotFetched};
+use super::fetched::{self, Named, NotFetched};
 use super::form::{BadForm, Form};
 use crate::state::App;
 
@@ -135,15 +136,26 @@ pub(crate) async fn submit(
     let (nzb, called) = match (url, form.file) {
         (Some(url), _) => {
             let face = &app.usenet;
-            let fetched = fetched::fetch(&face.client, &face.settings.nzb_url_allow, url).await?;
+            let (client, settings) = (&face.client, &face.settings);
+            let fetched = fetched::fetch(client, settings, url, Named::ByClient).await?;
             (fetched.nzb, fetched.name)
         }
         (None, Some(file)) => (file.bytes, file.name),
         (None, None) => return Err(Rejected::bad_request("an NZB file or its URL is needed")),
     };
+    let name = wish.name.unwrap_or_else(|| stem(&called).to_owned());
+    let name = Some(name);
+    mount(app, nzb, Wish { name, ..wish }).await
+}
+
+/// Mounts an NZB.
+///
+/// # Errors
+/// It is none, or it cannot be kept.
+pub(crate) async fn mount(app: &App, nzb: Bytes, wish: Wish) -> Result<Submitted, Rejected> {
     let submission = Submission {
         nzb,
-        name: wish.name.unwrap_or_else(|| stem(&called).to_owned()),
+        name: wish.name.unwrap_or_default(),
         category: wish.category,
         password: wish.password,
     };

@@ -10,23 +10,36 @@ mod fetched;
 mod files;
 mod form;
 mod intake;
+mod library;
+mod memory;
 pub(crate) mod metrics;
 pub(crate) mod mounts;
 mod newznab;
+mod sabnzbd;
+mod sealed;
 mod settings;
 mod streams;
+mod stremio;
+mod webdav;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use fetch::Client;
+use moka::future::Cache;
+use store::Store;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use usenet::Usenet;
 
 use crate::cors;
 use crate::state::App;
+use memory::Memory;
+use sealed::Sealer;
+use stremio::Title;
 
+pub(crate) use memory::Dropped;
 pub use settings::{Announce, Indexer, LibrarySettings, NzbHost, UsenetSettings};
 
 /// The engine and what its faces need beside it.
@@ -36,23 +49,43 @@ pub struct UsenetFace {
     pub(crate) settings: UsenetSettings,
     /// Fetches the NZBs that clients name.
     client: Client,
+    sealer: Sealer,
+    titles: Cache<String, Title>,
+    memory: Memory,
     uploads: Semaphore,
     bytes_out: AtomicU64,
 }
 
 /// NZBs that are received at a time; others wait before their bodies are read.
 const UPLOADS_MAX: usize = 8;
+const TITLES_MAX: u64 = 10_000;
+const TITLE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl UsenetFace {
     /// Puts the faces before a running engine.
-    pub fn new(engine: Usenet, client: Client, settings: UsenetSettings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub async fn open(
+        engine: Usenet,
+        client: Client,
+        store: &Store,
+        settings: UsenetSettings,
+    ) -> Result<Self, store::Error> {
+        let titles = Cache::builder();
+        Ok(Self {
             engine,
             settings,
             client,
+            sealer: Sealer::open(store).await?,
+            titles: titles
+                .max_capacity(TITLES_MAX)
+                .time_to_live(TITLE_TTL)
+                .build(),
+            memory: Memory::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
             bytes_out: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Room for a document in memory.
@@ -88,7 +121,27 @@ pub(crate) fn viewing() -> Router<App> {
     let files = get(files::stream)
         .options(cors::preflight)
         .layer(middleware::map_response(cors::allow));
-    Router::new()
+    let addon = Router::new()
+        .route("/stremio/{key}/manifest.json", get(stremio::manifest))
+        .route("/stremio/{key}/stream/{kind}/{id}", get(stremio::streams))
+        .route("/stremio/{key}/play", get(stremio::play))
+        .layer(middleware::map_response(cors::allow));
+    let mut router = Router::new()
         .route("/api/nzb/streams", post(streams::submit))
         .route("/api/files/stream", files)
+        .route("/webdav", any(webdav::answer))
+        .route("/webdav/", any(webdav::answer))
+        .route("/webdav/{*path}", any(webdav::answer))
+        .merge(addon);
+    // The last for who takes WebDAV and SABnzbd to be one server, as nzbdav is.
+    for path in [
+        "/sabnzbd/api",
+        "/sabnzbd/api/",
+        "/sabnzbd",
+        "/api",
+        "/webdav/api",
+    ] {
+        router = router.route(path, get(sabnzbd::api).post(sabnzbd::api));
+    }
+    router
 }

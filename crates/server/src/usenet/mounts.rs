@@ -138,7 +138,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let mount = find(&app, &id)?;
-    app.usenet.engine.delete(mount.id()).await?;
+    app.forget(&mount).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

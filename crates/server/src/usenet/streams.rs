@@ -90,8 +90,13 @@ async fn answer(app: &App, base: &str, request: Request) -> Result<Value, Reject
             .map(|text| Redacted::new(text.to_owned())),
     };
     let url = form.get("nzb_url").map(str::to_owned);
+    let id = form.get("id").or_else(|| form.get("stremio_id"));
+    let id = id.filter(|id| id.starts_with("tt")).map(str::to_owned);
     let submitted = intake::submit(app, url.as_deref(), form, wish).await?;
     let mount = submitted.mount;
+    if let Some(id) = id {
+        app.usenet.asked_as(mount.id(), &id);
+    }
     let deadline = began + Duration::from_secs(timeout_s);
     let files = mount.ready(selector, deadline).await;
     let files = files.map_err(|failure| Rejected::from(failure).of(mount.id()))?;
