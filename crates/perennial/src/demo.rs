@@ -24,6 +24,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::app::{self, Gateway, config_of};
 use crate::cli::{DemoArgs, Exit};
 use crate::demo_film::Film;
+use crate::demo_posts::Posts;
 use crate::log;
 
 const CHANNEL: &str = "demo";
@@ -62,6 +63,10 @@ async fn serve(port: u16) -> anyhow::Result<Exit> {
     let mut config = config_of(listen, vec![spec, expiring::channel()]);
     config.libraries.push(film.library());
     config.resolvers.push(expiring::resolver(&signed));
+    let posts = Posts::start().await?;
+    config.usenet.providers.push(posts.provider());
+    // The demo talks to nobody.
+    config.usenet.cinemeta_url = None;
     let gateway = Gateway::open(&config, &Location::Memory, Access::KeyOrLocalSwitch).await?;
     let (_, key) = gateway
         .store
@@ -69,9 +74,10 @@ async fn serve(port: u16) -> anyhow::Result<Exit> {
         .await
         .map_err(app::with_hint)?;
     let links = film.links(&gateway).await?;
+    posts.mount(&gateway.usenet).await?;
     log::complain(&format!(
         "\n  Perennial demo: open  http://{0}/\n\n  Players: http://{0}/live/{CHANNEL}/index.m3u8\n  \
-         API key for the page's Status view: {1}\n\n  A private film, as a share link: http://{0}{2}\n  \
+         API key for the page's Status view: {1}\n  With the key the page also lists two films that play from (made-up) Usenet articles.\n\n  A private film, as a share link: http://{0}{2}\n  \
          … and for players:              http://{0}{3}\n",
         gateway.address(),
         key.expose(),

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 mod demo;
 mod demo_film;
+mod demo_posts;
 mod grants;
 mod keys;
 mod library_check;

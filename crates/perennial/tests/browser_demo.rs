@@ -2,7 +2,7 @@
 
 mod browser;
 
-use browser::{Gateway, Picture, Play, SMOOTH};
+use browser::{Gateway, Picture, Play, SMOOTH, scenario};
 use serde_json::json;
 
 /// A switch reaches the screen when what is buffered has been played.
@@ -57,4 +57,14 @@ async fn the_private_film_plays_from_its_link() {
         .with("--seconds", 10)
         .run("played,no-stalls,no-fatal,no-http,frames>0")
         .await;
+}
+
+/// Two films straight from articles, one of them out of RAR volumes, beside each other on the page.
+#[tokio::test]
+async fn mounted_posts_are_listed_and_play() {
+    let gateway = Gateway::demo().await;
+    let log = gateway.log();
+    let key = log.split_whitespace().find(|word| word.starts_with("pk_"));
+    let key = key.expect("the demo prints its key");
+    scenario("mounts", &gateway, key).await;
 }

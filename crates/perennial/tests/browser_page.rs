@@ -1,21 +1,14 @@
 //! The watch page in Chromium, as people use it: each test is a file of `e2e/scenarios`.
-#![allow(clippy::print_stdout, reason = "a scenario tells what it measured")]
 
 mod browser;
 
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
-
-use browser::{Gateway, KEY};
+use browser::{Gateway, KEY, scenario};
 use testkit::gear::{Format, Live};
 use testkit::{Clip, Origin, Spec};
 use url::Url;
 
-const SCENARIO: Duration = Duration::from_secs(240);
-
 /// Plays it against a gateway with five channels of two sources each.
-async fn check(scenario: &str) {
+async fn check(name: &str) {
     let start = async |clip| {
         let spec = Spec {
             clip,
@@ -26,27 +19,15 @@ async fn check(scenario: &str) {
     let [a, b] = [start(Clip::A).await, start(Clip::B).await];
     let sources: &[&Url] = &[&a.url(), &b.url()];
     let channels = ["alfa", "bravo", "charlie", "delta", "echo"].map(|id| (id, sources));
-    play(scenario, &Gateway::serve(&channels).await).await;
+    play(name, &Gateway::serve(&channels).await).await;
 }
 
-/// What was seen is printed.
-async fn play(scenario: &str, gateway: &Gateway) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/page.mjs");
-    let mut command = tokio::process::Command::new("node");
-    command
-        .arg(script)
-        .args([scenario, &gateway.url("/"), "--key", KEY])
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(SCENARIO, command.output()).await;
-    let output = output
-        .unwrap_or_else(|_| panic!("{scenario} takes longer than {SCENARIO:?}"))
-        .expect("node is installed: scripts/install.sh test");
-    let [seen, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
-    assert!(output.status.success(), "{errors}{seen}");
-    println!("{seen}");
-    let log = gateway.log();
-    assert!(!log.contains(KEY), "the gateway's log tells the key");
+async fn play(name: &str, gateway: &Gateway) {
+    scenario(name, gateway, KEY).await;
+    assert!(
+        !gateway.log().contains(KEY),
+        "the gateway's log tells the key"
+    );
 }
 
 #[tokio::test]

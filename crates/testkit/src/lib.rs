@@ -6,6 +6,7 @@
 //! - [`player`]: a player that records and hashes what it gets and models its own buffer.
 //! - [`stream`]: a listener to a continuous transport stream, and a strict judge of it.
 //! - [`nntp`]: posts, an NNTP server that breaks on request, a proxy that adds distance and counts.
+//! - [`mkv`]: a clip as a film in one file.
 //! - [`gear`]: ffmpeg and nginx as child processes, for what only real programs can show.
 //!
 //! The checker and the player share no playlist code with `hls`: they are the oracle that it is tested
@@ -14,6 +15,7 @@
 pub mod checker;
 pub mod gear;
 pub mod http;
+pub mod mkv;
 pub mod nntp;
 pub mod origin;
 pub mod player;

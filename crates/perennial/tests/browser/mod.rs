@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests, of which each binary uses a part"
 )]
@@ -29,6 +30,7 @@ pub(crate) struct Gateway {
 
 /// The API key of [`Gateway::serve`].
 pub(crate) const KEY: &str = "browser-key-that-no-log-may-show";
+const SCENARIO: Duration = Duration::from_secs(240);
 const LISTENING: Duration = Duration::from_secs(10);
 const LOG: &str = "perennial.log";
 
@@ -266,4 +268,22 @@ impl Report {
             })
             .collect()
     }
+}
+
+/// Plays a file of `e2e/scenarios` against a gateway; what was seen is printed.
+pub(crate) async fn scenario(name: &str, gateway: &Gateway, key: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/page.mjs");
+    let mut command = tokio::process::Command::new("node");
+    command
+        .arg(script)
+        .args([name, &gateway.url("/"), "--key", key])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(SCENARIO, command.output()).await;
+    let output = output
+        .unwrap_or_else(|_| panic!("{name} takes longer than {SCENARIO:?}"))
+        .expect("node is installed: scripts/install.sh test");
+    let [seen, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(output.status.success(), "{errors}{seen}");
+    println!("{seen}");
 }
