@@ -4,8 +4,12 @@
 mod compat_json;
 #[path = "../../../fuzz/checks/config.rs"]
 mod config;
+#[path = "../../../fuzz/checks/range.rs"]
+mod range;
 #[path = "../../../fuzz/checks/replay.rs"]
 mod replay;
+#[path = "../../../fuzz/checks/xml.rs"]
+mod xml;
 
 #[test]
 fn configurations() {
@@ -15,4 +19,14 @@ fn configurations() {
 #[test]
 fn bodies_of_the_compatible_routes() {
     replay::replay("compat_json", compat_json::check);
+}
+
+#[test]
+fn ranges() {
+    replay::replay("range", range::check);
+}
+
+#[test]
+fn xml_of_propfinds_and_feeds() {
+    replay::replay("xml", xml::check);
 }

@@ -39,5 +39,8 @@ pub use openapi::document as openapi;
 pub use router::router;
 pub use state::{Access, App, Reload, Reloaded, Settings};
 pub use tls::{Tls, TlsError};
-pub use usenet::{Announce, Indexer, LibrarySettings, NzbHost, UsenetFace, UsenetSettings};
+pub use usenet::{
+    Announce, Indexer, LibrarySettings, NzbHost, UsenetFace, UsenetSettings, properties_of,
+    results_of,
+};
 pub use vod::{ShareOptions, create_share, describe_share};

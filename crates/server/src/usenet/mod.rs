@@ -40,7 +40,9 @@ use sealed::Sealer;
 use stremio::Title;
 
 pub(crate) use memory::Dropped;
+pub use newznab::results_of;
 pub use settings::{Announce, Indexer, LibrarySettings, NzbHost, UsenetSettings};
+pub use webdav::properties_of;
 
 /// The engine and what its faces need beside it.
 #[derive(Debug)]

@@ -120,6 +120,15 @@ pub(crate) fn error(body: &[u8]) -> Option<String> {
     }
 }
 
+/// What a search came to: names and URLs, or `None`. For the fuzzer.
+pub fn results_of(body: &[u8]) -> Option<Vec<(String, String)>> {
+    if error(body).is_some() {
+        return None;
+    }
+    let found = items(body, "")?.into_iter();
+    Some(found.map(|found| (found.name, found.url)).collect())
+}
+
 /// The items of an RSS feed; `None` for what is none.
 fn items(body: &[u8], indexer: &str) -> Option<Vec<Found>> {
     let mut reader = Reader::from_reader(body);

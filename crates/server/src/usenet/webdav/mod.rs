@@ -21,6 +21,7 @@ use super::{address, files};
 use crate::auth::has_key;
 use crate::error::Problem;
 use crate::state::App;
+pub use propfind::properties_of;
 use tree::Node;
 
 /// The folder of mounts by their numbers.

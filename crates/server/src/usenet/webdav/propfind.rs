@@ -96,6 +96,14 @@ fn invalid(detail: &str) -> Problem {
     Problem::new(ErrorKind::Invalid, "invalid", detail)
 }
 
+/// How many properties a body names; `None` for what is no propfind. For the fuzzer.
+pub fn properties_of(body: &[u8]) -> Option<usize> {
+    wanted(body).map(|wanted| match wanted {
+        Wanted::These(names) => names.len(),
+        Wanted::All | Wanted::Names => PROPERTIES.len(),
+    })
+}
+
 /// What a body asks for; nothing means everything. `None` for what is no propfind.
 fn wanted(body: &[u8]) -> Option<Wanted> {
     if body.iter().all(u8::is_ascii_whitespace) {
