@@ -34,7 +34,7 @@ async fn a_post_plays_at_once_and_is_known_under_any_name() {
     );
     let id = answer["_queue_item_id"].as_i64().unwrap();
     let path = stage.path_of(stream);
-    stage.plays(&path, &film, 40).await;
+    stage.plays(&path, &film, 1000).await;
 
     // Its name says nothing, its articles do.
     let again = stage.submit(&post, "download.nzb", &[]).await;
@@ -438,7 +438,7 @@ async fn aiostreams_sends_a_url_alone_and_gets_streams() {
     assert_eq!(answer.status, 200, "{streams}");
     assert_eq!(streams["streams"][0]["title"], "Film.2024.mkv");
     stage
-        .plays(&stage.path_of(&streams["streams"][0]), &film, 10)
+        .plays(&stage.path_of(&streams["streams"][0]), &film, 1000)
         .await;
     let mount = &stage.gateway.json("/api/v1/mounts").await["mounts"][0];
     assert_eq!(mount["name"], "Film.2024");

@@ -283,7 +283,7 @@ async fn aiostreams_adds_a_url_waits_lists_and_plays_by_webdav() {
         );
         let basic = basic();
         stage
-            .plays_with(&found[1], &[("authorization", &basic)], &film, 20)
+            .plays_with(&found[1], &[("authorization", &basic)], &film, 1000)
             .await;
     }
 }

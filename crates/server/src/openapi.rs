@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::usenet::mounts;
+use crate::usenet::{files, mounts, streams as nzb};
 use crate::vod::{assets, mint, shares};
 use crate::{api, events, streams};
 
@@ -17,7 +17,7 @@ use crate::{api, events, streams};
         assets::list, assets::add, assets::one, assets::change, assets::remove, assets::revoke, assets::libraries,
         assets::scan, assets::scanned, shares::add, shares::of_asset, shares::one, shares::change, shares::remove,
         shares::activity, mint::mint, mint::exchange, mint::revoke, streams::schedule::sessions,
-        mounts::list, mounts::one, mounts::remove, mounts::retry, mounts::providers
+        nzb::submit, files::stream, mounts::list, mounts::one, mounts::remove, mounts::retry, mounts::providers
     ),
     modifiers(&Keys),
     security(("api_key" = []))

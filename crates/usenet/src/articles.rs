@@ -84,6 +84,13 @@ impl Articles {
         Handle(article)
     }
 
+    /// Whether the whole of an article is in memory: fetching it again says nothing of the providers.
+    pub(crate) fn holds(&self, id: &MessageId) -> bool {
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = shelf.entries.get(id);
+        entry.is_some_and(|entry| entry.article.is_done())
+    }
+
     /// Forgets which articles nobody has: somebody asks anew.
     pub(crate) fn forget_gone(&self) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);

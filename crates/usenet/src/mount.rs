@@ -204,6 +204,11 @@ impl Mount {
         Ok(files)
     }
 
+    /// The file at this place of [`Status::files`], if it can be read.
+    pub fn file_at(self: &Arc<Self>, index: usize) -> Option<File> {
+        self.open(&self.status(), index)
+    }
+
     fn open(self: &Arc<Self>, status: &Status, index: usize) -> Option<File> {
         let info = status.files.get(index)?;
         let is_readable = status.state.is_playable() && info.failure.is_none();

@@ -231,7 +231,7 @@ impl Stage {
         };
         for _ in 0..ranges {
             let start = random(original.len());
-            let end = (start + 1 + random(200_000)).min(original.len());
+            let end = (start + 1 + random(60_000)).min(original.len());
             let range = format!("bytes={start}-{}", end - 1);
             let headers: Vec<_> = headers
                 .iter()

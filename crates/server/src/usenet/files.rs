@@ -33,7 +33,13 @@ pub(crate) struct Asked {
 /// Tells parts of a body from each other.
 const BOUNDARY_BYTES: usize = 16;
 
-/// `GET|HEAD /api/files/stream?path=&grant=`.
+/// The bytes of a mounted file: whole, one range, or several. `path` is `{mount}/{path}` or
+/// `{category}/{name}/{path}`.
+#[utoipa::path(get, path = "/api/files/stream", tag = "usenet",
+    params(("path" = String, Query), ("grant" = Option<String>, Query), ("download_key" = Option<String>, Query)),
+    responses((status = 200, content_type = "application/octet-stream"), (status = 206, content_type = "application/octet-stream"),
+        (status = 304), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem), (status = 416, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn stream(
     State(app): State<App>,
     Query(asked): Query<Asked>,

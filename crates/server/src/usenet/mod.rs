@@ -7,7 +7,7 @@
 
 mod address;
 mod fetched;
-mod files;
+pub(crate) mod files;
 mod form;
 mod intake;
 mod library;
@@ -18,7 +18,7 @@ mod newznab;
 mod sabnzbd;
 mod sealed;
 mod settings;
-mod streams;
+pub(crate) mod streams;
 mod stremio;
 mod webdav;
 

@@ -10,9 +10,10 @@ use base::Redacted;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 use usenet::{File, FileInfo, Role, Selector};
+use utoipa::ToSchema;
 
 use super::address;
 use super::form::{BadForm, Form};
@@ -23,7 +24,7 @@ use crate::error::Problem;
 use crate::state::App;
 
 /// A stream as Stremio reads it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Stream {
     pub(crate) url: String,
     pub(crate) name: String,
@@ -36,7 +37,7 @@ pub(crate) struct Stream {
 }
 
 /// Subtitles of a stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Subtitle {
     pub(crate) id: String,
     pub(crate) url: String,
@@ -44,7 +45,7 @@ pub(crate) struct Subtitle {
 }
 
 /// What Stremio does with a stream: subtitle look-up and the next episode hang on these.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Hints {
     pub(crate) filename: String,
@@ -64,7 +65,53 @@ const STRANGER_BYTES_MAX: usize = 8 << 20;
 const NAME: &str = "Perennial";
 const RESOLUTIONS: [&str; 5] = ["2160p", "1080p", "720p", "576p", "480p"];
 
-/// `POST /api/nzb/streams`.
+/// What is sent, as multipart or urlencoded form.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "described, and read field by field")]
+pub(crate) struct NzbInput {
+    /// `.nzb` or `.nzb.gz`, at most 100 MB.
+    #[schema(value_type = Option<String>, format = Binary)]
+    file: Option<Vec<u8>>,
+    /// Fetched by the gateway; goes before `file`.
+    nzb_url: Option<String>,
+    /// The lowercase hex SHA-256 of an API key, in place of the header; also in the query.
+    download_key: Option<String>,
+    /// `stremio` if absent.
+    category: Option<String>,
+    /// Seconds, at most 600; 300 if absent.
+    timeout: Option<u64>,
+    password: Option<String>,
+    /// With `episode`: which file is wanted. Else all that play.
+    season: Option<u32>,
+    episode: Option<u32>,
+    /// In place of the two: `tt0903747:1:2`.
+    id: Option<String>,
+    stremio_id: Option<String>,
+}
+
+/// What plays.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Streams {
+    streams: Vec<Stream>,
+    /// The mount's number.
+    #[serde(rename = "_queue_item_id")]
+    queue_item_id: i64,
+    /// `streamable` or `completed`.
+    #[serde(rename = "_queue_status")]
+    queue_status: &'static str,
+    /// The same articles were mounted before, under whatever name.
+    #[serde(rename = "_cached")]
+    cached: bool,
+}
+
+/// An NZB in, URLs out, as soon as they play.
+///
+/// Errors are `{"success":false,"error":{"code","message","details"}}`, never 404 or 405.
+#[utoipa::path(post, path = "/api/nzb/streams", tag = "usenet",
+    request_body(content = NzbInput, content_type = "multipart/form-data"),
+    responses((status = 200, body = Streams), (status = 400, body = Object), (status = 401, body = Object),
+        (status = 408, body = Object), (status = 422, body = Object), (status = 502, body = Object),
+        (status = 503, body = Object), (status = 504, body = Object)))]
 pub(crate) async fn submit(
     State(app): State<App>,
     BaseUrl(base): BaseUrl,
@@ -76,7 +123,7 @@ pub(crate) async fn submit(
     }
 }
 
-async fn answer(app: &App, base: &str, request: Request) -> Result<Value, Rejected> {
+async fn answer(app: &App, base: &str, request: Request) -> Result<Streams, Rejected> {
     let began = Instant::now();
     let form = signed_in(app, request).await?;
     let timeout_s = form.number("timeout").map_err(Rejected::bad_request)?;
@@ -100,18 +147,18 @@ async fn answer(app: &App, base: &str, request: Request) -> Result<Value, Reject
     let deadline = began + Duration::from_secs(timeout_s);
     let files = mount.ready(selector, deadline).await;
     let files = files.map_err(|failure| Rejected::from(failure).of(mount.id()))?;
-    let streams: Result<Vec<_>, _> = files.iter().map(|file| stream(app, base, file)).collect();
+    let streams: Result<_, Problem> = files.iter().map(|file| stream(app, base, file)).collect();
     let streams = streams.map_err(|problem| Rejected::bad_request(problem.detail()))?;
-    let status = match mount.status().state {
+    let queue_status = match mount.status().state {
         usenet::State::Completed => "completed",
         _ => "streamable",
     };
-    Ok(json!({
-        "streams": streams,
-        "_queue_item_id": mount.id(),
-        "_queue_status": status,
-        "_cached": submitted.is_cached,
-    }))
+    Ok(Streams {
+        streams,
+        queue_item_id: mount.id().0,
+        queue_status,
+        cached: submitted.is_cached,
+    })
 }
 
 /// The form of who has a key. It may stand in the form itself, so that some of a stranger's must be read.

@@ -291,7 +291,12 @@ impl Engine {
                 Err(_) => drop(denied.insert(at)),
             }
         }
-        let doubted: BTreeSet<At> = denied.iter().copied().take(DOUBTED_MAX).collect();
+        let is_held = |at: &At| post.id(*at).is_some_and(|id| self.articles.holds(id));
+        let doubted = denied.iter().copied().filter(|at| !is_held(at));
+        let doubted: BTreeSet<At> = doubted.take(DOUBTED_MAX).collect();
+        if doubted.is_empty() {
+            return Ok(0);
+        }
         let fetched = self.flight(|at| post.ids(at), &doubted).await;
         let is_there = fetched.iter().any(|(_, result)| result.is_ok());
         // A server that was caught lying is not believed about the others either.

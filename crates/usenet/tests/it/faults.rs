@@ -8,7 +8,7 @@ use usenet::{Circuit, Code, ReadError, State, Usenet};
 
 use crate::rig::{
     DEADLINE, assert_same, check_bytes, engine, engine_of, film, mount, provider, read, ready,
-    serve, settings, submit, warm,
+    serve, settings, settled, submit, warm,
 };
 
 const PART: usize = 50_000;
@@ -391,4 +391,33 @@ async fn an_article_with_a_wrong_crc_is_never_shown_to_its_end() {
         &film[41 * PART..][..got.len() - behind],
         "behind it",
     );
+}
+
+#[tokio::test]
+async fn a_mount_whose_articles_are_gone_is_marked_when_it_is_asked_after() {
+    let original = film(1_000_000, 40);
+    let post = Post::new("aged", &[("film.mkv", &original)], 50_000);
+    let server = serve(&[&post]).await;
+    let usenet = engine(&[server.address()]).await;
+    let file = mount(&usenet, &post).await;
+    let id = file.mount().id();
+    settled(file.mount(), State::Completed).await;
+    assert_eq!(usenet.recheck(id).await, Ok(true));
+    // One that is missing is made up for while playing.
+    server.set_fault(post.ids(0)[10], Some(Fault::Missing));
+    assert_eq!(usenet.recheck(id).await, Ok(true));
+    let mut events = usenet.events();
+    for article in post.ids(0) {
+        server.set_fault(article, Some(Fault::Missing));
+    }
+    let failure = usenet.recheck(id).await.unwrap_err();
+    assert_eq!(failure.code, Code::DeadPost);
+    assert_eq!(file.mount().status().state, State::Failed);
+    let codes = [
+        events.recv().await.unwrap().code,
+        events.recv().await.unwrap().code,
+    ];
+    assert_eq!(codes, ["failed", "dead"]);
+    // What does not play is not asked after.
+    assert_eq!(usenet.recheck(id).await, Ok(false));
 }

@@ -17,7 +17,7 @@ use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::{address, files};
+use super::files;
 use crate::auth::has_key;
 use crate::error::Problem;
 use crate::state::App;
@@ -57,8 +57,7 @@ async fn carry_out(app: &App, request: Request) -> Result<Response, Problem> {
     match request.method().as_str() {
         "PROPFIND" => propfind::answer(app, &path, node()?, request).await,
         "GET" | "HEAD" => match node()? {
-            Node::File { mount, info } => {
-                let file = address::open(&mount, &info.path)?;
+            Node::File(file) => {
                 files::serve(app, &file, request.method(), request.headers(), None).await
             }
             _ => Err(Problem::method_not_allowed())

@@ -190,7 +190,7 @@ impl Page {
     }
 
     fn entry(&mut self, href: &str, node: &Node) {
-        let is_collection = !matches!(node, Node::File { .. } | Node::Nzb(_));
+        let is_collection = !matches!(node, Node::File(_) | Node::Nzb(_));
         let slash = if is_collection { "/" } else { "" };
         let out = &mut self.xml;
         put(
@@ -254,7 +254,7 @@ impl Page {
 /// A property as XML; `None` where the resource has none of the kind.
 fn value(property: &str, node: &Node, name: &str, is_collection: bool) -> Option<String> {
     let (length, modified_ms) = match node {
-        Node::File { mount, info } => (info.size, mount.status().created_ms),
+        Node::File(file) => (file.size(), file.mount().status().created_ms),
         Node::Nzb(nzb) => (nzb.bytes, nzb.at_ms),
         Node::Folder { mount, .. } => (0, mount.status().created_ms),
         _ => (0, 0),
@@ -265,7 +265,7 @@ fn value(property: &str, node: &Node, name: &str, is_collection: bool) -> Option
         "displayname" => Some(escape(name).into_owned()),
         "getcontentlength" if !is_collection => Some(length.to_string()),
         "getcontenttype" => match node {
-            Node::File { info, .. } => Some(info.media_type.to_owned()),
+            Node::File(file) => Some(file.info().media_type.to_owned()),
             Node::Nzb(_) => Some("application/x-nzb".to_owned()),
             _ => None,
         },
@@ -274,7 +274,7 @@ fn value(property: &str, node: &Node, name: &str, is_collection: bool) -> Option
             Some(httpdate::fmt_http_date(UNIX_EPOCH + since))
         }
         "getetag" => match node {
-            Node::File { mount, info } => Some(escape(mount.file(&info.path)?.etag()).into_owned()),
+            Node::File(file) => Some(escape(file.etag()).into_owned()),
             _ => None,
         },
         _ => None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use usenet::{FileInfo, Mount, MountId, Usenet};
+use usenet::{File, FileInfo, Mount, MountId, Usenet};
 
 use super::IDS;
 use crate::state::App;
@@ -21,10 +21,7 @@ pub(super) enum Node {
         mount: Arc<Mount>,
         path: String,
     },
-    File {
-        mount: Arc<Mount>,
-        info: FileInfo,
-    },
+    File(File),
     /// Where NZBs are put: `nzbs`, and a folder in it for each category.
     Nzbs,
     NzbCategory(String),
@@ -85,12 +82,11 @@ fn inside(mount: Arc<Mount>, path: &str) -> Option<Node> {
     if !status.state.is_playable() {
         return None;
     }
-    if let Some(info) = files(&status.files).find(|info| info.path == path) {
-        let info = info.clone();
-        return Some(Node::File { mount, info });
+    if let Some(file) = mount.file(path) {
+        return Some(Node::File(file));
     }
     let is_folder =
-        path.is_empty() || files(&status.files).any(|info| below(&info.path, path).is_some());
+        path.is_empty() || files(&status.files).any(|(_, info)| below(&info.path, path).is_some());
     is_folder.then(|| Node::Folder {
         mount,
         path: path.to_owned(),
@@ -150,22 +146,22 @@ pub(super) fn members(app: &App, node: &Node) -> Vec<(String, Node)> {
             });
             here.collect()
         }
-        Node::File { .. } | Node::Nzb(_) => Vec::new(),
+        Node::File(_) | Node::Nzb(_) => Vec::new(),
     }
 }
 
 fn in_folder(mount: &Arc<Mount>, folder: &str) -> Vec<(String, Node)> {
     let status = mount.status();
     let mut members = BTreeMap::new();
-    for info in files(&status.files) {
+    for (index, info) in files(&status.files) {
         let Some(rest) = below(&info.path, folder) else {
             continue;
         };
         let (name, node) = match rest.split_once('/') {
-            None => {
-                let (mount, info) = (mount.clone(), info.clone());
-                (rest, Node::File { mount, info })
-            }
+            None => match mount.file_at(index) {
+                Some(file) => (rest, Node::File(file)),
+                None => continue,
+            },
             Some((name, _)) => {
                 let path = if folder.is_empty() {
                     name.to_owned()
@@ -193,9 +189,10 @@ fn shown(engine: &Usenet) -> impl Iterator<Item = Arc<Mount>> {
     mounts.filter(|mount| mount.status().state.is_playable())
 }
 
-/// Those that can be read.
-fn files(all: &[FileInfo]) -> impl Iterator<Item = &FileInfo> {
-    all.iter().filter(|info| info.failure.is_none())
+/// Those that can be read, with their places.
+fn files(all: &[FileInfo]) -> impl Iterator<Item = (usize, &FileInfo)> {
+    let all = all.iter().enumerate();
+    all.filter(|(_, info)| info.failure.is_none())
 }
 
 fn below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {

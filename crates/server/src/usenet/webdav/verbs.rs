@@ -76,7 +76,7 @@ fn path_in(category: &str, name: &str) -> String {
 pub(super) async fn delete(app: &App, node: Node) -> Result<Response, Problem> {
     let mount = match node {
         Node::Folder { mount, path } if path.is_empty() => mount,
-        Node::File { mount, .. } if mount.status().files.len() == 1 => mount,
+        Node::File(file) if file.mount().status().files.len() == 1 => file.mount().clone(),
         Node::Nzb(nzb) => {
             app.usenet.forget_dropped(&nzb.path);
             return Ok(StatusCode::NO_CONTENT.into_response());
