@@ -20,7 +20,7 @@ compiler="cc:gcc cc:libc6-dev"
 page="node:nodejs npm:npm"
 python="python3:python3 :python3-venv"
 gear="ffmpeg:ffmpeg nginx:nginx-light chromium:chromium initdb:postgresql cvlc:vlc-bin :vlc-plugin-base fc-list:fontconfig :fonts-dejavu-core"
-posts="7z:p7zip-full par2:par2 zip:zip openssl:openssl rclone:rclone"
+posts="7z:p7zip-full par2:par2 zip:zip openssl:openssl rclone:rclone fusermount3:fuse3"
 case ${1:-} in
 test) wanted="$compiler $page $python $gear $posts" cargo_tools="nextest@$nextest deny@$deny" ;;
 lint) wanted="$compiler" cargo_tools="deny@$deny" ;;

@@ -19,7 +19,7 @@ use crate::state::App;
 
 /// RFC 8216 §4 names two types; this one is what the compatible routes promise.
 pub(crate) const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
-const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub(crate) const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// What a request says of the body that it wants; no more of its headers is copied.

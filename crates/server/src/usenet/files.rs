@@ -17,6 +17,7 @@ use usenet::{File, ReadError};
 use super::address;
 use crate::auth::has_key;
 use crate::error::Problem;
+use crate::media::UNBUFFERED;
 use crate::ranged::{Represented, Selected, watched};
 use crate::state::App;
 use crate::vod::Caller;
@@ -123,6 +124,8 @@ pub(crate) async fn serve(
     let value = HeaderValue::try_from(format!("inline; filename*=UTF-8''{name}"));
     let headers = response.headers_mut();
     headers.extend(value.map(|value| (CONTENT_DISPOSITION, value)));
+    // nginx would fetch a gigabyte of articles for a player that wants ten seconds.
+    headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     Ok(response)
 }
 
