@@ -1,18 +1,20 @@
 //! Before a cold channel publishes its first segment, its other sources are asked for their playlists
 //! once: `EXT-X-TARGETDURATION` is fixed for life, and must do for whichever of them plays later.
 //!
-//! Nothing waits for them. What has answered when the first segment is published counts; a source on
-//! an account is not asked, since that would take one of its streams.
+//! Nothing waits for them. What has answered when the first segment is published counts. A source on
+//! an account is not asked, since that would take one of its streams; nor is one whose link names no playlist:
+//! most of those are transport streams, which have no target duration, and whose server would begin to send.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use base::Time;
+use url::Url;
 
 use super::event::Effect;
 use super::feed::Lead;
 use super::session::{Context, Session};
-use super::{Channel, aim};
+use super::{Channel, SourceDef, aim};
 
 /// Sources that are asked. A channel may have more; their segments are cut, or they are refused.
 const SCOUTS_MAX: usize = 7;
@@ -35,8 +37,9 @@ impl Channel {
             return;
         }
         let asked = |index: &usize| self.nexts.iter().any(|next| next.session.source == *index);
+        let tells = |def: &SourceDef| def.account.is_none() && names_a_playlist(&def.url);
         let others: Vec<usize> = (0..self.sources.len())
-            .filter(|index| !asked(index) && self.sources[*index].def.account.is_none())
+            .filter(|index| !asked(index) && tells(&self.sources[*index].def))
             .take(SCOUTS_MAX)
             .collect();
         for index in others {
@@ -83,10 +86,19 @@ impl Channel {
         }));
     }
 
-    fn end_scouts(&mut self) {
+    pub(super) fn end_scouts(&mut self) {
         for scout in self.scouts.drain(..) {
             let generation = scout.generation;
             self.out.push(Effect::Abandon { generation });
         }
     }
+}
+
+/// Whether a link looks like that of a playlist (RFC 8216 §4: `.m3u8` or `.m3u`). What a source is, its
+/// content says; this is only about asking too soon.
+fn names_a_playlist(url: &Url) -> bool {
+    let ends = |name: &str| name.ends_with(".m3u8") || name.ends_with(".m3u");
+    let asks = |query: &str| query.contains("m3u8");
+    let lower = |text: &str| text.to_ascii_lowercase();
+    ends(&lower(url.path())) || url.query().is_some_and(|query| asks(&lower(query)))
 }

@@ -407,3 +407,26 @@ fn where_the_old_stream_must_go_first_it_goes_while_players_can_wait_for_the_oth
     );
     assert_eq!(sim.channel.on_air(), Some(1));
 }
+
+#[test]
+fn only_links_that_name_a_playlist_are_asked_too_soon() {
+    let links = [
+        "http://a.example/live.m3u8",
+        "http://b.example/live/user/pass/7",
+        "http://c.example/get?output=M3U8&token=1",
+        "http://d.example/live.ts",
+        "http://e.example/Index.M3U8?x=1",
+    ];
+    let defs = links.map(|link| SourceDef {
+        url: link.parse().unwrap(),
+        identity: link.to_owned(),
+        account: None,
+    });
+    let mut channel = Channel::new(sim::settings(7), defs.into(), 0, HashMap::new());
+    let asked = channel.step(Time::ZERO, Event::Demand(vec![TrackId::main()]));
+    let sources = asked.iter().filter_map(|effect| match effect {
+        Effect::Fetch(order) => Some(order.source),
+        _ => None,
+    });
+    assert_eq!(sources.collect::<Vec<_>>(), [0, 2, 4]);
+}
