@@ -6,7 +6,7 @@
 mod queue;
 mod relink;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use base::Time;
@@ -21,7 +21,7 @@ use super::flow::Flow;
 use super::health::again_after;
 use super::objects::{Kind, Reference};
 use crate::container::Inspection;
-use crate::playlist::{DateRange, Media, Segment};
+use crate::playlist::{DateRange, Media, Segment, tag_name};
 use crate::timeline::Header;
 use crate::ts;
 
@@ -92,6 +92,8 @@ pub(super) struct Feed {
     /// The last load was taken, so the next may be conditional.
     pub(super) conditional: bool,
     pub(super) header: Header,
+    /// Names of unknown tags that stood between segments: they are no header's.
+    segment_tags: HashSet<String>,
     pub(super) date_ranges: Vec<DateRange>,
     pub(super) independent: bool,
     pub(super) target: Duration,
@@ -179,6 +181,8 @@ pub(super) enum SlotState {
 
 /// More new segments than this in one playlist are not caught up with one by one.
 const SLOTS_MAX: usize = 512;
+/// Names of tags that are remembered; a source has a few.
+const SEGMENT_TAGS_MAX: usize = 64;
 
 impl Feed {
     pub(super) fn new(now: Time, url: Url, start: Start) -> Self {
@@ -189,6 +193,7 @@ impl Feed {
             relinked: false,
             conditional: false,
             header: Header::default(),
+            segment_tags: HashSet::new(),
             date_ranges: Vec::new(),
             independent: false,
             target: Duration::from_secs(2),
@@ -253,11 +258,7 @@ impl Feed {
         self.base = url.clone();
         self.conditional = true;
         self.target = Duration::from_secs(media.target_duration_s.max(1));
-        self.header = Header {
-            start: media.start.clone(),
-            i_frames_only: media.i_frames_only,
-            tags: media.header_tags.clone(),
-        };
+        self.header = self.header_of(media);
         self.date_ranges.clone_from(&media.date_ranges);
         self.independent = media.independent_segments;
         let longest = media
@@ -293,6 +294,23 @@ impl Feed {
         } else {
             Load::Due(since + wait)
         };
+    }
+
+    /// What a playlist says of itself. A tag of the segment that has come to be the first looks as if it were
+    /// one of the header's.
+    fn header_of(&mut self, media: &Media) -> Header {
+        for tag in media.segments.iter().flat_map(|segment| &segment.tags) {
+            if self.segment_tags.len() < SEGMENT_TAGS_MAX {
+                self.segment_tags.insert(tag_name(tag).to_owned());
+            }
+        }
+        let tags = media.header_tags.iter();
+        let tags = tags.filter(|tag| !self.segment_tags.contains(tag_name(tag)));
+        Header {
+            start: media.start.clone(),
+            i_frames_only: media.i_frames_only,
+            tags: tags.cloned().collect(),
+        }
     }
 
     /// The playlist is as it was.

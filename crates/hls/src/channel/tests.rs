@@ -430,3 +430,51 @@ fn only_links_that_name_a_playlist_are_asked_too_soon() {
     });
     assert_eq!(sources.collect::<Vec<_>>(), [0, 2, 4]);
 }
+
+#[test]
+fn a_source_of_which_nothing_can_be_fetched_is_named() {
+    let mut source = FakeSource::new("a");
+    source.scheme = "file:///tmp/";
+    let mut sim = Sim::new(&[source]);
+    sim.run(seconds(5));
+    assert!(
+        sim.troubles().contains(&"playlist_foreign_segments"),
+        "{:?}",
+        sim.notices
+    );
+    let said = sim.notices.iter().find_map(|notice| match notice {
+        Notice::Trouble(trouble) => Some(trouble.detail.as_str()),
+        _ => None,
+    });
+    let expected = "its segments are file: URLs, and only http and https are fetched (http://a.example/live.m3u8)";
+    assert_eq!(said, Some(expected));
+}
+
+#[test]
+fn a_tag_that_stands_between_segments_is_never_the_headers() {
+    let mut source = FakeSource::new("a");
+    source.extra = "#EXT-X-OF-ALL:1\n";
+    source.marked = Some(1012);
+    let mut sim = Sim::new(&[source]);
+    sim.run(seconds(60));
+    let of_all = sim
+        .playlists
+        .iter()
+        .all(|text| text.matches("#EXT-X-OF-ALL:1").count() == 1);
+    assert!(of_all);
+    // Its segment leaves the source's list long before ours, as the first of it at last.
+    let marked: Vec<_> = sim
+        .playlists
+        .iter()
+        .filter(|text| text.contains("#EXT-X-MARK"))
+        .collect();
+    assert!(marked.len() >= 10, "{}", marked.len());
+    for text in marked {
+        let number = text
+            .lines()
+            .skip_while(|line| !line.starts_with("#EXT-X-MARK"));
+        let number = number.skip(1).find(|line| !line.starts_with('#'));
+        assert_eq!(text.matches("#EXT-X-MARK").count(), 1, "{text}");
+        assert_eq!(number, Some("5.ts"), "{text}");
+    }
+}

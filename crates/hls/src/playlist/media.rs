@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::ByteRange;
+use url::Url;
 
 use super::attributes::{Attribute, Attributes};
 use super::line::{Line, lines};
@@ -25,7 +26,7 @@ pub struct Media {
     pub independent_segments: bool,
     /// The whole `EXT-X-START` line.
     pub start: Option<String>,
-    /// Unknown tags that stand before anything of a segment, as written.
+    /// Unknown tags that stand before anything of a segment and nowhere between segments, as written.
     pub header_tags: Vec<String>,
     /// In playlist order, numbered without holes from `media_sequence`.
     pub segments: Vec<Segment>,
@@ -153,6 +154,38 @@ impl Media {
             }
         }
         reader.finish()
+    }
+
+    /// Refuses a list of which nothing can be fetched: it came from `base`, and each of its segments is
+    /// behind another scheme than http.
+    pub(crate) fn check_schemes(&self, base: &Url) -> Result<(), Error> {
+        let mut foreign = None;
+        for segment in self.segments.iter().filter(|segment| !segment.gap) {
+            match base.join(&segment.uri) {
+                Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                    foreign.get_or_insert_with(|| url.scheme().to_owned());
+                }
+                _ => return Ok(()),
+            }
+        }
+        foreign.map_or(Ok(()), |scheme| Err(Error::ForeignSegments { scheme }))
+    }
+
+    /// What an unknown tag belongs to is not said anywhere (RFC 8216 §6.3.1: clients ignore it). One that also
+    /// stands between segments belongs to the segment after it, and so before the first one too.
+    fn give_tags_to_the_first_segment(&mut self) {
+        let Some((first, others)) = self.segments.split_first_mut() else {
+            return;
+        };
+        let between: Vec<&str> = others
+            .iter()
+            .flat_map(|segment| &segment.tags)
+            .map(|tag| tag_name(tag))
+            .collect();
+        let own = self
+            .header_tags
+            .extract_if(.., |tag| between.contains(&tag_name(tag)));
+        first.tags.splice(0..0, own);
     }
 
     /// The sum of all segment durations.
@@ -486,6 +519,7 @@ impl<'a> Reader<'a> {
         for segment in &mut self.out.segments {
             segment.msn += first;
         }
+        self.out.give_tags_to_the_first_segment();
         Ok(self.out)
     }
 }
@@ -493,6 +527,11 @@ impl<'a> Reader<'a> {
 /// `EXTINF` rounded to the nearest second, as the target duration bounds it (RFC 8216 §4.3.3.1).
 pub(crate) fn rounded_s(duration: Duration) -> u64 {
     (duration.as_millis() as u64 + 500) / 1000
+}
+
+/// A tag without its value.
+pub(crate) fn tag_name(tag: &str) -> &str {
+    tag.split(':').next().unwrap_or(tag)
 }
 
 /// Tags of ad markers that belong to a segment even when they stand before the first one.

@@ -21,7 +21,7 @@ pub use media::{DateRange, Key, Map, Media, Method, Segment};
 pub use multivariant::{Multivariant, Rendition, RenditionKind, Resolution, Variant};
 pub use rewrite::{UriKind, UriRef};
 
-pub(crate) use media::rounded_s;
+pub(crate) use media::{rounded_s, tag_name};
 
 use line::{Line, lines};
 use text::Text;
@@ -91,6 +91,8 @@ pub enum Error {
     RedefinedVariable { line: usize, name: String },
     #[error("line {line}: segment without EXTINF")]
     SegmentWithoutDuration { line: usize },
+    #[error("its segments are {scheme}: URLs, and only http and https are fetched")]
+    ForeignSegments { scheme: String },
     #[error("line {line}: delta update that was not asked for")]
     Skip { line: usize },
     #[error("sequence number is too large")]
@@ -108,6 +110,7 @@ impl Error {
             Self::NotAPlaylist { .. } => "playlist_is_none",
             Self::Mixed => "playlist_mixed",
             Self::Empty => "playlist_empty",
+            Self::ForeignSegments { .. } => "playlist_foreign_segments",
             Self::TooManyVariables { .. }
             | Self::UndefinedVariable { .. }
             | Self::RedefinedVariable { .. } => "playlist_bad_variable",

@@ -119,6 +119,18 @@ fn keys_of_different_formats_apply_together_and_each_replaces_its_own() {
     );
 }
 
+/// RFC 8216 knows nothing of them; what stands between segments is the next segment's, and so before the first.
+#[test]
+fn unknown_tags_between_segments_are_of_segments_before_the_first_too() {
+    let playlist = media(concat!(
+        "#EXTM3U\n#EXT-X-OF-ALL\n#EXT-X-TARGETDURATION:4\n#EXT-X-NUMBER:7\n#EXTINF:4,\n7.ts\n",
+        "#EXT-X-NUMBER:8\n#EXTINF:4,\n8.ts\n",
+    ));
+    assert_eq!(playlist.header_tags, ["#EXT-X-OF-ALL"]);
+    assert_eq!(playlist.segments[0].tags, ["#EXT-X-NUMBER:7"]);
+    assert_eq!(playlist.segments[1].tags, ["#EXT-X-NUMBER:8"]);
+}
+
 /// They may carry a password, and nothing serves here what they name.
 #[test]
 fn tags_are_kept_without_urls() {

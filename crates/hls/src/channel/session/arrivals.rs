@@ -287,7 +287,12 @@ impl From<Failure> for BadPlaylist {
 }
 
 pub(super) fn parse(body: &[u8], url: &Url, imports: &Variables) -> Result<Playlist, BadPlaylist> {
-    Playlist::parse(body, url, imports, &Limits::default()).map_err(|error| bad(&error, url))
+    let parsed = Playlist::parse(body, url, imports, &Limits::default());
+    let checked = parsed.and_then(|playlist| match &playlist {
+        Playlist::Media(media) => media.check_schemes(url).map(|()| playlist),
+        Playlist::Multivariant(_) => Ok(playlist),
+    });
+    checked.map_err(|error| bad(&error, url))
 }
 
 fn bad(error: &Error, url: &Url) -> BadPlaylist {

@@ -21,6 +21,10 @@ pub(super) struct FakeSource {
     pub(super) began_ms: u64,
     pub(super) duration_s: u64,
     pub(super) extra: &'static str,
+    /// Before the name of each segment.
+    pub(super) scheme: &'static str,
+    /// An unknown tag stands before this one.
+    pub(super) marked: Option<u64>,
     /// Its link redirects to this one of its hosts; the others have died.
     pub(super) edge: Option<u64>,
     /// The playlist as it was last written.
@@ -72,6 +76,8 @@ impl FakeSource {
             began_ms: 0,
             duration_s: 2,
             extra: "",
+            scheme: "",
+            marked: None,
             edge: None,
             listed: None,
         }
@@ -127,7 +133,11 @@ impl FakeSource {
         for index in first..newest {
             let (seconds, name, epoch) = (self.duration_s, self.name, self.epoch);
             let number = self.first_msn + index;
-            let _ = write!(text, "#EXTINF:{seconds}.000,\n{name}-{epoch}-{number}.ts\n");
+            if self.marked == Some(number) {
+                text += "#EXT-X-MARK\n";
+            }
+            let (inf, scheme) = (format_args!("#EXTINF:{seconds}.000,"), self.scheme);
+            let _ = write!(text, "{inf}\n{scheme}{name}-{epoch}-{number}.ts\n");
         }
         if ended {
             text += "#EXT-X-ENDLIST\n";
