@@ -11,6 +11,8 @@ use hls::aes128;
 use hls::channel::{Failure, Fetched, Order, Protection, SourceKind, What};
 use hls::container::inspect;
 use resolve::entry::Link;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until};
 use url::Url;
 
 use crate::accounts::Slot;
@@ -25,13 +27,31 @@ pub(crate) struct Upstream {
     user_agent: String,
     manners: Manners,
     client: Client,
-    /// Given back with the last connection.
-    slot: Option<Arc<Slot>>,
+    lease: Option<Arc<Lease>>,
     /// The resolver that returned the URL, behind whose scope it may not lead.
     voucher: Option<Url>,
     scope: tokio::sync::OnceCell<Scope>,
     validators: Mutex<HashMap<Url, Validators>>,
 }
+
+/// A stream of an account: one connection at a time. Given back with the last of them.
+#[derive(Debug)]
+struct Lease {
+    _slot: Slot,
+    turn: Semaphore,
+    /// When the last request ended.
+    ended: Mutex<Option<Instant>>,
+}
+
+/// Leave to use a lease's connection.
+struct Turn<'a> {
+    lease: &'a Lease,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// A connection is free a moment after its last byte was read, and closed a moment after it was given up.
+/// Asked sooner, the pool opens another beside it.
+const SETTLED: Duration = Duration::from_millis(50);
 
 /// A segment beyond this is no segment.
 const SEGMENT_MAX: u64 = 64 << 20;
@@ -49,6 +69,23 @@ impl Upstream {
         manners: &Manners,
         slot: Option<Slot>,
     ) -> Self {
+        let lease = slot.map(|slot| {
+            Arc::new(Lease {
+                _slot: slot,
+                turn: Semaphore::new(1),
+                ended: Mutex::default(),
+            })
+        });
+        Self::leasing(source, default_user_agent, client, manners, lease)
+    }
+
+    fn leasing(
+        source: &SourceSpec,
+        default_user_agent: &str,
+        client: &Client,
+        manners: &Manners,
+        lease: Option<Arc<Lease>>,
+    ) -> Self {
         let user_agent = if source.user_agent.is_empty() {
             default_user_agent
         } else {
@@ -64,7 +101,7 @@ impl Upstream {
             user_agent: user_agent.to_owned(),
             manners: manners.clone(),
             client: client.clone(),
-            slot: slot.map(Arc::new),
+            lease,
             voucher: None,
             scope: tokio::sync::OnceCell::new(),
             validators: Mutex::default(),
@@ -91,7 +128,7 @@ impl Upstream {
             user_agent: self.user_agent.clone(),
             manners: self.manners.clone(),
             client: self.client.clone(),
-            slot: self.slot.clone(),
+            lease: self.lease.clone(),
             voucher,
             scope: tokio::sync::OnceCell::new(),
             validators: Mutex::default(),
@@ -100,6 +137,7 @@ impl Upstream {
 
     /// Fetches what `order` asks for; what a stream brings on the way goes to `parts`.
     pub(crate) async fn carry_out(&self, order: &Order, parts: &Parts) -> Outcome {
+        let _turn = self.turn().await;
         let (result, bytes) = match self.fetch(order, parts).await {
             Ok((fetched, bytes)) => (Ok(fetched), bytes),
             Err(failure) => (Err(failure), 0),
@@ -117,6 +155,8 @@ impl Upstream {
         url: &Url,
         timeout: Duration,
     ) -> Result<Bytes, fetch::Error> {
+        let turn = tokio::time::timeout(timeout, self.turn()).await;
+        let _turn = turn.map_err(|_| self.late(fetch::Phase::Turn, timeout))?;
         let request = self.request(url, timeout).await?;
         let request = Request {
             gzip: true,
@@ -242,24 +282,51 @@ impl Upstream {
         })
     }
 
-    /// How far inward this source may reach, by the URL that an operator or administrator named.
-    async fn resolve(&self, limit: Duration) -> Result<Scope, fetch::Error> {
-        let late = |_| fetch::Error {
+    /// Waits until no other request takes the one connection of the account's stream. The machine orders its
+    /// own one after the other; what players ask for comes between them.
+    async fn turn(&self) -> Option<Turn<'_>> {
+        let lease = self.lease.as_deref()?;
+        let permit = lease.turn.acquire().await;
+        let _permit = permit.expect("the semaphore is never closed");
+        let ended = *lease.ended();
+        if let Some(ended) = ended {
+            sleep_until(ended + SETTLED).await;
+        }
+        Some(Turn { lease, _permit })
+    }
+
+    fn late(&self, phase: fetch::Phase, limit: Duration) -> fetch::Error {
+        fetch::Error {
             at: base::redact_url(&self.url),
             redirects: 0,
-            fault: Fault::Timeout {
-                phase: fetch::Phase::Connect,
-                limit,
-            },
-        };
+            fault: Fault::Timeout { phase, limit },
+        }
+    }
+
+    /// How far inward this source may reach, by the URL that an operator or administrator named.
+    async fn resolve(&self, limit: Duration) -> Result<Scope, fetch::Error> {
         let scope = resolve::scope_of(&self.client, &self.url, self.voucher.as_ref());
-        tokio::time::timeout(limit, scope).await.map_err(late)?
+        tokio::time::timeout(limit, scope)
+            .await
+            .map_err(|_| self.late(fetch::Phase::Connect, limit))?
     }
 
     fn validators(&self) -> std::sync::MutexGuard<'_, HashMap<Url, Validators>> {
         self.validators
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    fn ended(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.lease.ended() = Some(Instant::now());
     }
 }
 

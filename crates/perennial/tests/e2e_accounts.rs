@@ -14,6 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
+/// Bytes a second at which a segment of two seconds takes a second and a half.
+const SLOW: u32 = 35_000;
+
 /// Connections to a provider, over all its origins.
 #[derive(Debug, Default)]
 struct Connections {
@@ -108,4 +111,25 @@ async fn an_account_of_one_stream_never_has_two_and_fails_over() {
     assert_eq!(report.discontinuities().len(), 2, "{report}");
     let of = |origin| indexes(origin, &report.segments).iter().flatten().count();
     assert_eq!(of(&a) + of(&b), report.segments.len(), "{report}");
+}
+
+/// Its segments take as long to come as they last, or nearly: whatever is asked for meanwhile has to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_source_of_an_account_has_one_connection() {
+    let origin = Origin::start(Spec::default())
+        .await
+        .expect("an origin starts");
+    let connections = Arc::new(Connections::default());
+    let door = Door::before(&origin, &connections).await;
+    origin.set_fault(Some(Fault::Slow(SLOW)));
+    let config = format!(
+        "[[account]]\nname = \"one\"\nmax_streams = 1\n[[channel]]\nid = \"news\"\n\
+         [[channel.source]]\nurl = \"{}\"\naccount = \"one\"\n",
+        door.url
+    );
+    let gateway = Gateway::serve(&config).await;
+    let player = gateway.player("/live/news/index.m3u8").await;
+    until_played(&player, 8).await;
+    assert_eq!(connections.most.load(Ordering::SeqCst), 1);
+    check_clean(&player.stop());
 }
