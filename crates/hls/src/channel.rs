@@ -21,6 +21,7 @@ mod objects;
 mod scout;
 mod session;
 mod slate;
+mod sources;
 mod supervise;
 #[cfg(test)]
 mod tests;
@@ -204,6 +205,7 @@ impl Channel {
             Event::Tick => {}
             Event::Demand(tracks) => self.demand = tracks,
             Event::Switch(to) => self.switch(now, to),
+            Event::Sources(defs) => self.set_sources(defs),
             Event::Fetched(id, outcome) => self.fetched(now, id, outcome),
             Event::Relinked { source, url } => self.relinked(now, source, &url),
             Event::Slot {

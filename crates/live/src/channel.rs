@@ -64,7 +64,8 @@ pub struct Segment {
 
 /// One channel.
 pub struct Channel {
-    spec: ChannelSpec,
+    id: ChannelId,
+    spec: RwLock<Arc<ChannelSpec>>,
     origin: Origin,
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: watch::Sender<Arc<View>>,
@@ -122,36 +123,31 @@ pub(crate) const INDEX: &str = "";
 impl Channel {
     pub(crate) fn new(spec: ChannelSpec, origin: Origin, shared: Arc<Shared>) -> Self {
         let all = spec.sources.clone();
-        let idle = View {
-            status: Status {
-                state: "idle",
-                ..Status::default()
-            },
-            ..View::default()
-        };
         Self {
             stop: shared.stop.child_token(),
-            view: watch::Sender::new(Arc::new(idle)),
+            view: watch::Sender::new(Arc::new(View::idle())),
             demand: Demand::default(),
             viewers: Viewers::default(),
             counters: Counters::default(),
             programs: Programs::default(),
             sources: Mutex::new(Sources { all, start_with: 0 }),
             running: Mutex::default(),
-            spec,
+            id: spec.id.clone(),
+            spec: RwLock::new(Arc::new(spec)),
             origin,
             shared,
         }
     }
 
     /// What it is.
-    pub fn spec(&self) -> &ChannelSpec {
-        &self.spec
+    pub fn spec(&self) -> Arc<ChannelSpec> {
+        let spec = self.spec.read();
+        spec.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its name.
     pub fn id(&self) -> &ChannelId {
-        &self.spec.id
+        &self.id
     }
 
     /// Where it was defined.
@@ -311,7 +307,7 @@ impl Channel {
             .on_air
             .unwrap_or(sources.start_with);
         sources.all.get(index).or(sources.all.first()).map_or_else(
-            || self.spec.sources[0].url.clone(),
+            || self.spec().sources[0].url.clone(),
             |source| source.url.clone(),
         )
     }
@@ -344,13 +340,14 @@ impl Channel {
         let (index, source) = {
             let on_air = self.view.borrow().status.on_air;
             let mut sources = self.sources();
-            let configured = self.spec.sources.len();
+            let spec = self.spec();
+            let configured = spec.sources.len();
             // What is on air keeps its place, so that it is still there if the new one brings nothing.
             let index = match on_air {
                 Some(on_air) if on_air == configured => configured + 1,
                 _ => configured,
             };
-            let first = &self.spec.sources[0];
+            let first = &spec.sources[0];
             // Another link of the same provider, as far as we know: it gets the same manners.
             let source = SourceSpec {
                 url,
@@ -368,6 +365,38 @@ impl Channel {
             (index, source)
         };
         self.command(Command::Switch { index, source }).await;
+    }
+
+    /// Makes it what `spec` says, of which [`ChannelSpec::plays_on_from`] holds: it keeps its list, its
+    /// numbers, and the source on air if that is still there. What was switched to by hand stays as well.
+    pub(crate) async fn describe(&self, spec: ChannelSpec) {
+        let all = {
+            let mut sources = self.sources();
+            let configured = self.spec().sources.len();
+            let by_hand = sources.all.iter().skip(configured);
+            let named = |source: &&SourceSpec| spec.sources.iter().any(|of| of.url == source.url);
+            let by_hand = by_hand.filter(|source| !named(source)).cloned();
+            let all: Vec<_> = spec.sources.iter().cloned().chain(by_hand).collect();
+            let first = sources.all.get(sources.start_with).map(|first| &first.url);
+            let start_with = all.iter().position(|source| Some(&source.url) == first);
+            *sources = Sources {
+                all: all.clone(),
+                // Without a switch by hand the first begins, whichever that is now.
+                start_with: start_with.filter(|_| sources.start_with > 0).unwrap_or(0),
+            };
+            let mut described = self.spec.write().unwrap_or_else(PoisonError::into_inner);
+            *described = Arc::new(spec);
+            all
+        };
+        if self.running().commands.is_none() {
+            // What the last run said is of other sources.
+            self.view.send_replace(Arc::new(View::idle()));
+            return;
+        }
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.command(Command::Sources { all, answer }).await;
+        // A driver that ends meanwhile starts anew with all of this.
+        let _ = answered.await;
     }
 
     /// Stops pulling. The next viewer starts it again.
@@ -497,6 +526,18 @@ impl Channel {
 }
 
 impl View {
+    /// Of a channel that has not run.
+    fn idle() -> Self {
+        let status = Status {
+            state: "idle",
+            ..Status::default()
+        };
+        Self {
+            status,
+            ..Self::default()
+        }
+    }
+
     /// Whether the channel has a track of that name.
     fn offers(&self, track: &str) -> bool {
         self.offered.iter().any(|id| id.as_str() == track)

@@ -2,6 +2,7 @@
 //! the machine asks for. It decides nothing about sources.
 
 mod relink;
+mod sources;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -35,6 +36,11 @@ pub(crate) enum Command {
     Switch {
         index: usize,
         source: SourceSpec,
+    },
+    /// All sources, those that were switched to by hand last; answered when it is so.
+    Sources {
+        all: Vec<SourceSpec>,
+        answer: oneshot::Sender<()>,
     },
     Stop,
     Extra {
@@ -229,6 +235,11 @@ impl Driver {
                 self.step(Event::Switch(SwitchTo { index, source: def }));
                 self.relink();
             }
+            Command::Sources { all, answer } => {
+                self.take_sources(all);
+                // Who asked may have gone.
+                let _ = answer.send(());
+            }
             Command::Extra { index, answer } => self.extra(index, answer),
             Command::Stop => {}
         }
@@ -341,8 +352,7 @@ impl Driver {
         let Some(upstream) = self.upstreams.get(order.source).cloned() else {
             return;
         };
-        let source = order.source;
-        let Ok(link) = self.may_ask(order.id, source) else {
+        let Ok(link) = self.may_ask(order.id, order.source) else {
             return;
         };
         self.channel
@@ -355,7 +365,7 @@ impl Driver {
             let outcome = upstream.carry_out(&order, &parts).await;
             Done {
                 outcome,
-                source,
+                upstream,
                 link,
             }
         });

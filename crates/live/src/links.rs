@@ -69,6 +69,22 @@ impl Links {
         });
     }
 
+    /// Takes the sources in another order: of each its place so far, if it had one. Nobody waits any more for
+    /// one that is gone.
+    pub(crate) fn reorder(&mut self, places: &[Option<usize>]) {
+        let mut known = std::mem::take(&mut self.sources);
+        let sources = places.iter().map(|place| known.get_mut((*place)?)?.take());
+        self.sources = sources.collect();
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let waiting = waiting.filter_map(|waiting| {
+            let source = places
+                .iter()
+                .position(|place| *place == Some(waiting.source))?;
+            Some(Waiting { source, ..waiting })
+        });
+        self.waiting = waiting.collect();
+    }
+
     /// Sources that have another link than the machine knows of, each told once.
     pub(crate) fn fresh(&mut self) -> Vec<Fresh> {
         let followed = self.sources.iter_mut().enumerate();

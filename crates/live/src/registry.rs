@@ -49,7 +49,8 @@ pub(crate) struct Shared {
 pub struct Change {
     /// New channels.
     pub added: Vec<ChannelId>,
-    /// Channels that were stopped and begin anew with the next viewer.
+    /// Channels with other sources or names, which play on; and those that were stopped and begin anew with
+    /// the next viewer.
     pub changed: Vec<ChannelId>,
     /// Channels that are gone.
     pub removed: Vec<ChannelId>,
@@ -255,6 +256,13 @@ impl Live {
         for spec in specs {
             match self.channel(spec.id.as_str()) {
                 Some(known) if *known.spec() == spec && known.origin() == Origin::File => continue,
+                Some(known)
+                    if known.origin() == Origin::File && spec.plays_on_from(&known.spec()) =>
+                {
+                    change.changed.push(known.id().clone());
+                    known.describe(spec).await;
+                    continue;
+                }
                 Some(known) => {
                     change.changed.push(known.id().clone());
                     self.end(known.id()).await;
@@ -268,7 +276,8 @@ impl Live {
         change
     }
 
-    /// Adds a channel, or with `replace` changes one, and keeps it in the store.
+    /// Adds a channel, or with `replace` changes one, and keeps it in the store. One that only gets other
+    /// sources or names plays on.
     pub async fn put(&self, spec: ChannelSpec, replace: bool) -> Result<(), NotChanged> {
         let id = spec.id.clone();
         if spec.sources.is_empty() {
@@ -294,8 +303,13 @@ impl Live {
         }
         self.shared.store.put_channel(&id, &spec.to_json()).await?;
         let code = if known.is_some() { "changed" } else { "added" };
-        self.end(&id).await;
-        self.insert(spec, Origin::Api);
+        match known.filter(|known| spec.plays_on_from(&known.spec())) {
+            Some(known) => known.describe(spec).await,
+            None => {
+                self.end(&id).await;
+                self.insert(spec, Origin::Api);
+            }
+        }
         self.shared
             .emit(&id, code, None, format!("channel {id} {code}"));
         Ok(())

@@ -102,6 +102,14 @@ impl ChannelSpec {
         Ok(())
     }
 
+    /// Whether a channel that plays what `other` describes need not begin anew to be this one: they differ in
+    /// their sources, which may come and go, and in what they are called.
+    pub(crate) fn plays_on_from(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.slate == other.slate
+            && self.target_duration_s == other.target_duration_s
+    }
+
     /// As the store keeps it.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, numbers and lists of them become JSON")

@@ -79,6 +79,19 @@ impl Upstream {
         Self::leasing(source, default_user_agent, client, manners, lease)
     }
 
+    /// The same for a source that is described anew: over the same connections, on the same stream of its
+    /// account.
+    pub(crate) fn described(&self, source: &SourceSpec, default_user_agent: &str) -> Self {
+        let lease = self.lease.clone();
+        Self::leasing(
+            source,
+            default_user_agent,
+            &self.client,
+            &self.manners,
+            lease,
+        )
+    }
+
     fn leasing(
         source: &SourceSpec,
         default_user_agent: &str,

@@ -343,3 +343,60 @@ async fn only_this_machine_or_a_key_may_switch() {
         );
     }
 }
+
+/// Its players do not notice what the list of sources becomes, as long as theirs is in it; then they cross
+/// over as if it had failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_whose_sources_change_plays_on() {
+    let (a, b) = (origin(Clip::A).await, origin(Clip::B).await);
+    let gateway = Gateway::serve(&channel("file", &[&a.url()])).await;
+    let put = async |sources: &[&Origin]| {
+        let sources: Vec<_> = sources
+            .iter()
+            .map(|of| json!({ "url": of.url() }))
+            .collect();
+        let input = json!({ "title": sources.len().to_string(), "sources": sources }).to_string();
+        let answer = gateway
+            .admin(Method::PUT, "/api/v1/channels/news", &input)
+            .await;
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.status);
+        gateway.configure(&channel("file", &[&a.url(), &b.url()][2 - sources.len()..]));
+        let reloaded = gateway.admin(Method::POST, "/api/v1/reload", "").await;
+        assert_eq!(reloaded.status, 200);
+    };
+    put(&[&a]).await;
+    gateway.configure(&channel("file", &[&a.url()]));
+    gateway.admin(Method::POST, "/api/v1/reload", "").await;
+    let players = [
+        gateway.player("/live/news/index.m3u8").await,
+        gateway.player("/live/file/index.m3u8").await,
+    ];
+    for player in &players {
+        e2e::until_played(player, 5).await;
+    }
+    put(&[&b, &a]).await;
+    let info = gateway.channel("news").await;
+    assert_eq!(
+        (&info["source"]["index"], &info["title"]),
+        (&json!(1), &json!("2"))
+    );
+    for player in &players {
+        let so_far = player.report().segments.len();
+        e2e::until_played(player, so_far + 4).await;
+        assert_eq!(player.report().discontinuities(), [0_u64; 0]);
+    }
+    put(&[&b]).await;
+    for player in &players {
+        let so_far = player.report().segments.len();
+        e2e::until_played(player, so_far + 6).await;
+    }
+    for player in players {
+        let report = player.stop();
+        check_clean(&report);
+        let at = report.discontinuities();
+        assert_eq!(at.len(), 1, "{report}");
+        check_spliced(&report, &a, &b, at[0]);
+    }
+    let info = gateway.channel("news").await;
+    assert_eq!(info["failovers"], 0, "nothing failed: {info:#}");
+}

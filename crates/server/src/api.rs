@@ -414,7 +414,7 @@ fn info(app: &App, channel: &Channel) -> ChannelInfo {
             seconds: track.duration_ms as f64 / 1000.0,
         }),
         tracks: tracks.into_iter().map(TrackInfo::from).collect(),
-        sources: source_infos(spec, sources),
+        sources: source_infos(&spec, sources),
         viewers: channel.viewers.count(now, channel.viewer_idle()),
         bytes_in: channel.bytes_in(),
         bytes_out: channel.bytes_out(),

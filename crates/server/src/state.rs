@@ -127,7 +127,12 @@ impl App {
         store: Store,
         settings: Settings,
     ) -> Self {
-        let metrics = Metrics::new(live.clone(), vod.clone(), usenet.engine.clone(), store.clone());
+        let metrics = Metrics::new(
+            live.clone(),
+            vod.clone(),
+            usenet.engine.clone(),
+            store.clone(),
+        );
         Self(Arc::new(Inner {
             keys: store.key_ring(),
             live,

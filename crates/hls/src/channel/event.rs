@@ -38,6 +38,8 @@ pub enum Event {
         /// The fresh link.
         url: Url,
     },
+    /// The channel has other sources now, at least one, or the same in another order.
+    Sources(Vec<SourceDef>),
     /// Whether the account has room for the session that asked by [`Effect::Acquire`].
     Slot {
         /// Who asked.

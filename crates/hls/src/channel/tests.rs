@@ -478,3 +478,84 @@ fn a_tag_that_stands_between_segments_is_never_the_headers() {
         assert_eq!(number, Some("5.ts"), "{text}");
     }
 }
+
+fn defs(sources: &[&FakeSource]) -> Event {
+    Event::Sources(sources.iter().map(|source| source.def()).collect())
+}
+
+#[test]
+fn the_source_on_air_stays_when_the_list_of_sources_changes() {
+    let [a, b, c] = ["a", "b", "c"].map(FakeSource::new);
+    let mut sim = Sim::new(&[a.clone(), b]);
+    sim.run(seconds(20));
+    // One more before it, and the other gone.
+    sim.sources = vec![c.clone(), a.clone()];
+    sim.hosts = vec![sim::Host::default(), sim::Host::default()];
+    sim.step(defs(&[&c, &a]));
+    assert_eq!(sim.channel.on_air(), Some(1));
+    sim.run(seconds(20));
+    assert_eq!(sim.contents(), names("a", 0, 1007..1029));
+    assert!(!sim.playlists.last().unwrap().contains("DISCONTINUITY"));
+    // A fresh token: the same source under another link.
+    let token = SourceDef {
+        url: "http://a.example/live.m3u8?token=2".parse().unwrap(),
+        ..a.def()
+    };
+    sim.step(Event::Sources(vec![token, c.def()]));
+    assert_eq!(sim.channel.on_air(), Some(0));
+}
+
+#[test]
+fn a_source_that_is_taken_away_is_left_as_one_that_failed() {
+    let [a, b] = ["a", "b"].map(FakeSource::new);
+    let mut sim = Sim::new(&[a, b.clone()]);
+    sim.truth = player::Truth::new(vec![seconds(0); 2]);
+    sim.run(seconds(20));
+    sim.sources = vec![b.clone()];
+    sim.hosts = vec![sim::Host::default()];
+    sim.step(defs(&[&b]));
+    sim.run(seconds(20));
+    assert_eq!(sim.channel.on_air(), Some(0));
+    let contents = sim.contents();
+    let of_b = contents
+        .iter()
+        .filter(|name| name.starts_with("b-"))
+        .count();
+    assert!(
+        of_b >= 9 && contents.last().unwrap().starts_with("b-"),
+        "{contents:?}"
+    );
+    let last = sim.playlists.last().unwrap();
+    assert!(
+        last.matches("#EXT-X-DISCONTINUITY\n").count() <= 1,
+        "{last}"
+    );
+    assert_eq!(sim.stalls, []);
+}
+
+#[test]
+fn sources_are_found_again_by_link_then_by_identity() {
+    #[track_caller]
+    fn check(
+        old: &[(&str, &str, Option<&str>)],
+        new: &[(&str, &str, Option<&str>)],
+        places: &[Option<usize>],
+    ) {
+        let def = |(url, identity, account): &(&str, &str, Option<&str>)| SourceDef {
+            url: format!("http://{url}").parse().unwrap(),
+            identity: (*identity).to_owned(),
+            account: account.map(str::to_owned),
+        };
+        let [old, new] = [old, new].map(|defs| defs.iter().map(def).collect::<Vec<_>>());
+        assert_eq!(SourceDef::places(&old, &new), places);
+    }
+    let (a, b) = (("h/a?t=1", "a", None), ("h/b", "b", None));
+    check(&[a, b], &[b, a], &[Some(1), Some(0)]);
+    check(&[a, b], &[("h/a?t=2", "a", None)], &[Some(0)]);
+    // Two links of one identity: each finds its own.
+    let other = ("h/a?t=2", "a", None);
+    check(&[a, other], &[other, a], &[Some(1), Some(0)]);
+    check(&[a], &[other, a], &[None, Some(0)]);
+    check(&[a], &[a, a], &[Some(0), None]);
+    check(&[a], &[("h/a?t=1", "a", Some("account"))], &[None]);
+}

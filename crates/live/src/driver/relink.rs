@@ -15,7 +15,8 @@ use crate::upstream::{Upstream, Upstreams};
 /// A fetch that ended.
 pub(super) struct Done {
     pub(super) outcome: Outcome,
-    pub(super) source: usize,
+    /// Tells its source, whose place may be another by now.
+    pub(super) upstream: Arc<Upstream>,
     /// The number of the link that was asked, if the source is an entry.
     pub(super) link: Option<u64>,
 }
@@ -41,8 +42,10 @@ impl Driver {
     /// Whether a failure was the end of a link that is the newest known: then the machine hears of it
     /// only when no fresh one came in time.
     pub(super) fn waits_for_link(&mut self, done: &Done) -> bool {
-        let (source, outcome) = (done.source, &done.outcome);
-        let (Some(asked), Err(failure)) = (done.link, &outcome.result) else {
+        let outcome = &done.outcome;
+        let mut upstreams = self.upstreams.iter();
+        let source = upstreams.position(|of| Arc::ptr_eq(of, &done.upstream));
+        let (Some(source), Some(asked), Err(failure)) = (source, done.link, &outcome.result) else {
             return false;
         };
         let now_ms = self.channel.shared.clock.unix_ms();
