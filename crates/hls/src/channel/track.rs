@@ -238,9 +238,7 @@ impl Track {
         let place = self.place(now, feed, session.generation, session.offset, &segment, cut);
         match place {
             Place::Skip => return Ok(()),
-            Place::Fresh => {
-                (self.began, self.lasts_until, self.level_until) = (None, None, None);
-            }
+            Place::Fresh => self.forget_players(),
             Place::Follow => {}
         }
         let is_break = segment.discontinuity || slot.joint.is_break();
@@ -271,6 +269,11 @@ impl Track {
         self.push_pieces(now, whole, pieces, out);
         self.note_published(session, source, &segment);
         Ok(())
+    }
+
+    /// A list that begins anew has none that began with the one before.
+    fn forget_players(&mut self) {
+        (self.began, self.lasts_until, self.level_until) = (None, None, None);
     }
 
     /// Whether a discontinuity stands between what players have and the next segment.

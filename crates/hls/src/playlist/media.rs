@@ -6,8 +6,9 @@ use std::time::Duration;
 use base::ByteRange;
 use url::Url;
 
-use super::attributes::{Attribute, Attributes};
+use super::attributes::Attributes;
 use super::line::{Line, lines};
+use super::unknown::{is_cue, names_a_url, without_urls};
 use super::{Document, Error, Limits};
 use crate::date::DateTime;
 
@@ -169,23 +170,6 @@ impl Media {
             }
         }
         foreign.map_or(Ok(()), |scheme| Err(Error::ForeignSegments { scheme }))
-    }
-
-    /// What an unknown tag belongs to is not said anywhere (RFC 8216 §6.3.1: clients ignore it). One that also
-    /// stands between segments belongs to the segment after it, and so before the first one too.
-    fn give_tags_to_the_first_segment(&mut self) {
-        let Some((first, others)) = self.segments.split_first_mut() else {
-            return;
-        };
-        let between: Vec<&str> = others
-            .iter()
-            .flat_map(|segment| &segment.tags)
-            .map(|tag| tag_name(tag))
-            .collect();
-        let own = self
-            .header_tags
-            .extract_if(.., |tag| between.contains(&tag_name(tag)));
-        first.tags.splice(0..0, own);
     }
 
     /// The sum of all segment durations.
@@ -527,47 +511,6 @@ impl<'a> Reader<'a> {
 /// `EXTINF` rounded to the nearest second, as the target duration bounds it (RFC 8216 §4.3.3.1).
 pub(crate) fn rounded_s(duration: Duration) -> u64 {
     (duration.as_millis() as u64 + 500) / 1000
-}
-
-/// A tag without its value.
-pub(crate) fn tag_name(tag: &str) -> &str {
-    tag.split(':').next().unwrap_or(tag)
-}
-
-/// Tags of ad markers that belong to a segment even when they stand before the first one.
-fn is_cue(name: &str) -> bool {
-    [
-        "#EXT-X-CUE",
-        "#EXT-OATCLS",
-        "#EXT-X-SCTE35",
-        "#EXT-X-ASSET",
-        "#EXT-X-SPLICEPOINT",
-    ]
-    .iter()
-    .any(|prefix| name.starts_with(prefix))
-}
-
-/// Whether a tag's value holds a URL. What it names is not served here, and the URL may carry a password or
-/// a token of the source's: players do not get it.
-fn names_a_url(value: &str) -> bool {
-    value.contains("URI=") || value.contains("://")
-}
-
-/// An `EXT-X-DATERANGE` tag without the attributes that name resources, such as interstitials.
-fn without_urls(raw: &str, list: &Attributes<'_>) -> String {
-    let names_one = |attribute: &Attribute<'_>| {
-        matches!(attribute.name, "X-ASSET-URI" | "X-ASSET-LIST" | "X-URI")
-            || attribute.value.contains("://")
-    };
-    if !list.0.iter().any(names_one) {
-        return raw.to_owned();
-    }
-    let kept = list.0.iter().filter(|attribute| !names_one(attribute));
-    let kept = kept.map(|attribute| {
-        let quote = if attribute.quoted { "\"" } else { "" };
-        format!("{}={quote}{}{quote}", attribute.name, attribute.value)
-    });
-    format!("#EXT-X-DATERANGE:{}", kept.collect::<Vec<_>>().join(","))
 }
 
 fn integer(line: usize, tag: &'static str, value: &str) -> Result<u64, Error> {

@@ -13,6 +13,7 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unknown;
 
 use url::Url;
 
@@ -21,7 +22,8 @@ pub use media::{DateRange, Key, Map, Media, Method, Segment};
 pub use multivariant::{Multivariant, Rendition, RenditionKind, Resolution, Variant};
 pub use rewrite::{UriKind, UriRef};
 
-pub(crate) use media::{rounded_s, tag_name};
+pub(crate) use media::rounded_s;
+pub(crate) use unknown::tag_name;
 
 use line::{Line, lines};
 use text::Text;
