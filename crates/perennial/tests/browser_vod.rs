@@ -162,7 +162,7 @@ async fn a_share_link_plays_after_its_password() {
         let share = post(
             &gateway,
             &path,
-            json!({ "title": "The film", "password": "open sesame" }),
+            json!({ "title": "The film", "password": "open sesame", "max_views": 1 }),
         )
         .await;
         let page = gateway.url(share["url"].as_str().unwrap());
@@ -174,6 +174,9 @@ async fn a_share_link_plays_after_its_password() {
             .then(json!({ "wait": "#password" }))
             .then(json!({ "fill": "#password", "value": "open sesame" }))
             .then(json!({ "press": "Enter" }))
+            .then(json!({ "wait": "video" }))
+            // The same viewer: no second view, and no password again.
+            .then(json!({ "at": 5, "reload": true }))
             .then(json!({ "wait": "video" }))
             .run("no-fatal,no-stalls,frames>0,advanced_s>4")
             .await;

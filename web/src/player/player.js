@@ -2,7 +2,7 @@
 //
 // hls.js repairs small things itself. What it calls fatal is decided in `recovery.js` and done here.
 
-import { CALM, recover, relieved, STALL_MS } from "./recovery.js";
+import { CALM, recover, REFUSED, relieved, STALL_MS } from "./recovery.js";
 
 const HLS = "application/vnd.apple.mpegurl";
 const SAMPLE_MS = 250;
@@ -24,7 +24,10 @@ const CONFIG = {
  * screen, "silenced" when the browser allows a muted picture only.
  */
 export class Player extends EventTarget {
-  /** `open` finds the address: () => Promise<{url, kind: "hls" | "file"}>; asked again when one is refused. */
+  /**
+   * `open` finds the address: () => Promise<{url, kind: "hls" | "file"}>; asked again when one is refused. An error with `isFinal`
+   * ends it.
+   */
   constructor(video, open) {
     super();
     this.video = video;
@@ -53,7 +56,8 @@ export class Player extends EventTarget {
       else await this.#build();
     } catch (error) {
       if (this.state === "closed") return;
-      this.#trouble({ kind: "network", details: "manifestLoadError", code: error.status ?? 0, has_levels: false }, error.message);
+      if (error.isFinal) this.#set("failed", error.message);
+      else this.#trouble({ kind: "network", details: "manifestLoadError", code: error.status ?? 0, has_levels: false }, error.message);
     }
   }
 
@@ -196,9 +200,10 @@ export class Player extends EventTarget {
   }
 
   #attach(Hls, workerPath) {
+    const startPosition = this.#place() || -1;
     this.hls?.destroy();
     this.last.cc = null;
-    const hls = (this.hls = new Hls({ ...CONFIG, workerPath }));
+    const hls = (this.hls = new Hls({ ...CONFIG, workerPath, startPosition }));
     const { Events } = Hls;
     hls.on(Events.MANIFEST_PARSED, () => this.#resume());
     hls.on(Events.FRAG_BUFFERED, () => (this.memory = relieved(this.memory)));
@@ -215,7 +220,9 @@ export class Player extends EventTarget {
 
   /** A plain file; or HLS on Safari of older phones, which plays it itself and tells little about it. */
   #attachFile() {
+    const place = this.#place();
     this.video.src = this.url;
+    if (place) this.video.addEventListener("loadedmetadata", () => (this.video.currentTime = place), { signal: this.life.signal, once: true });
     this.video.onerror = () => {
       if (this.state === "closed" || this.hls) return;
       this.counts.errors += 1;
@@ -225,8 +232,14 @@ export class Player extends EventTarget {
     this.#resume();
   }
 
+  /** Where a recording goes on under a fresh address. */
+  #place() {
+    return this.last.live || this.isLive() ? 0 : this.video.currentTime;
+  }
+
   #onFragment(frag) {
     if (frag.type !== "main") return;
+    this.last.live = this.isLive();
     if (this.last.cc !== null && frag.cc !== this.last.cc) {
       this.counts.discontinuities += 1;
       this.#whenShown(frag.elementaryStreams.video?.startPTS ?? frag.start);
@@ -245,7 +258,9 @@ export class Player extends EventTarget {
 
   #onError(Hls, data) {
     this.counts.errors += 1;
-    if (!data.fatal) return;
+    // hls.js tries what was refused for half a minute; a fresh address may be had at once.
+    const refused = REFUSED.includes(data.response?.code) && !this.restart;
+    if (!data.fatal && !refused) return;
     this.counts.fatal += 1;
     const kind = { [Hls.ErrorTypes.MEDIA_ERROR]: "media", [Hls.ErrorTypes.NETWORK_ERROR]: "network" }[data.type] ?? "other";
     // XHR shows the header to the same origin.

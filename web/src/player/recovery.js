@@ -7,6 +7,9 @@ const MOST_MS = 8000;
 const RETRY_AFTER_MS_MAX = 30_000;
 const REPAIR_PAUSE_MS = 10_000;
 
+/** What the gateway answers when an address is not good any more. */
+export const REFUSED = [401, 403, 410];
+
 /** A player without trouble. */
 export const CALM = Object.freeze({ attempts: 0, repairedAt: -Infinity });
 
@@ -39,7 +42,7 @@ export function recover(memory, problem, now_ms, chance) {
 }
 
 function actionFor({ kind, code, details, has_levels }) {
-  if ([401, 403, 410].includes(code)) return "renew";
+  if (REFUSED.includes(code)) return "renew";
   if (code === 404 && details.startsWith("manifest")) return "renew";
   return kind === "network" && has_levels && details !== "manifestLoadError" ? "reload" : "rebuild";
 }
@@ -51,7 +54,7 @@ export function backoffMs(attempts, chance) {
 }
 
 function describe({ details = "", code = 0 }) {
-  if (code === 401 || code === 403 || code === 410) return "This link is not valid any more";
+  if (REFUSED.includes(code)) return "This link is not valid any more";
   if (code === 404 && details.startsWith("manifest")) return "There is no such stream on this gateway";
   if (code === 503) return "There is no picture at the moment";
   if (code >= 400) return `The gateway answered ${code}`;
