@@ -70,7 +70,6 @@ impl Gateway {
             ..fetch::Settings::default()
         })?;
         let clock = Arc::new(SystemClock::new());
-        let nzbs = library_client(own.clone())?;
         let Libraries { vod, grants } = Libraries::open(config, &store, own, clock.clone()).await?;
         let live = Live::new(
             live_settings(config),
@@ -97,12 +96,8 @@ impl Gateway {
         let clock = Arc::new(SystemClock::new());
         let schedules = Schedules::new(live.client().clone(), clock, folder);
         schedules.apply(config.schedules.clone()).await;
-        let usenet = usenet_settings::engine(config, location)?;
-        let usenet = Usenet::start(usenet, store.clone()).await;
-        let usenet = usenet.map_err(usenet_settings::with_hint)?;
-        let face = usenet_settings::face(config, listener.address());
-        let face = UsenetFace::open(usenet.clone(), nzbs, &store, face).await;
-        let face = face.map_err(with_hint)?;
+        let (usenet, face) =
+            usenet_settings::open(config, location, &store, listener.address()).await?;
         let settings = server::Settings {
             schedules: schedules.clone(),
             public_url: config.server.public_url.clone(),

@@ -4,17 +4,32 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use base::Redacted;
-use server::{Indexer, LibrarySettings, UsenetSettings};
-use store::Location;
-use usenet::{ProviderSettings, Settings};
+use server::{Indexer, LibrarySettings, UsenetFace, UsenetSettings};
+use store::{Location, Store};
+use usenet::{ProviderSettings, Settings, Usenet};
 
+use crate::app;
 use crate::config::{Config, Provider};
 
 /// Below the data directory.
 const CACHE: &str = "articles";
 
+/// Starts the engine and puts its faces before it.
+pub(crate) async fn open(
+    config: &Config,
+    location: &Location,
+    store: &Store,
+    listening: SocketAddr,
+) -> anyhow::Result<(Usenet, UsenetFace)> {
+    let engine = Usenet::start(engine(config, location)?, store.clone()).await;
+    let engine = engine.map_err(with_hint)?;
+    let client = app::library_client(vec![listening])?;
+    let face = UsenetFace::open(engine.clone(), client, store, face(config, listening)).await;
+    Ok((engine, face.map_err(app::with_hint)?))
+}
+
 /// For the engine. Articles go to disk only where state does.
-pub(crate) fn engine(config: &Config, location: &Location) -> anyhow::Result<Settings> {
+fn engine(config: &Config, location: &Location) -> anyhow::Result<Settings> {
     let section = &config.usenet;
     let cache_dir = match location {
         Location::Directory(folder) => Some(folder.join(CACHE)),
@@ -55,7 +70,7 @@ pub(crate) fn providers(config: &Config) -> anyhow::Result<Vec<ProviderSettings>
 }
 
 /// For the faces. What files of the library hold must lead back here from wherever they are read.
-pub(crate) fn face(config: &Config, listening: SocketAddr) -> UsenetSettings {
+fn face(config: &Config, listening: SocketAddr) -> UsenetSettings {
     let section = &config.usenet;
     let scheme = if config.server.tls.is_some() {
         "https"
