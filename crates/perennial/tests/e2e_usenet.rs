@@ -567,3 +567,34 @@ async fn what_breaks_on_the_way_ends_the_connection_and_is_never_short() {
         String::from_utf8_lossy(&refused.body)
     );
 }
+
+#[tokio::test]
+async fn strangers_who_send_slowly_or_much_keep_nobody_waiting() {
+    const STRANGERS: usize = 20;
+    let film = film(200_000, 15);
+    let post = Post::new("strangers", &[("film.mkv", &film)], 50_000);
+    let stage = Stage::new(&[&post]).await;
+    let head = "POST /api/nzb/streams HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\
+                Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n";
+    let mut strangers = Vec::new();
+    for _ in 0..STRANGERS {
+        let mut stranger = Connection::open(stage.gateway.port()).await;
+        assert!(stranger.send(head.as_bytes()).await);
+        strangers.push(stranger);
+    }
+    stage.submit(&post, "film.nzb", &[]).await;
+    // In the end they are told why.
+    let told = strangers[0].status().await;
+    assert!(matches!(told, Some(401) | None), "{told:?}");
+    drop(strangers);
+
+    let much = vec![b'x'; 9 << 20];
+    let (kind, body) = multipart(&[], Some(("x.nzb", &much)));
+    let headers = [("content-type", &*kind)];
+    let sent = stage
+        .gateway
+        .send(Method::POST, "/api/nzb/streams", &headers, body);
+    let answer = sent.await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(json_of(&answer)["error"]["code"], "unauthorized");
+}

@@ -744,6 +744,38 @@ fn lint(gateway: &Gateway, addon: &str, streams: &[&str]) {
     assert!(linted.status.success(), "{said}{errors}");
 }
 
+/// Without files of a library: what SABnzbd calls completed is there, where `/webdav/` is mounted.
+#[tokio::test]
+async fn the_history_waits_until_the_mount_shows_the_post() {
+    let film = film(200_000, 14);
+    let post = Post::new("shown", &[("Film.mkv", &film)], 50_000);
+    let mount_dir = tempfile::tempdir().unwrap();
+    let library = format!(
+        "[usenet.library]\nmount_dir = \"{}\"\n",
+        mount_dir.path().display()
+    );
+    let stage = Stage::with(&[&post], &library).await;
+    let gateway = &stage.gateway;
+    let query = "cat=tv&nzbname=Film%7B%7Bpassword%7D%7D.nzb";
+    let added = sab_add(gateway, query, "x.nzb", &post).await;
+    let id = added["nzo_ids"][0].as_str().unwrap();
+    let plays = async || {
+        let mounts = gateway.json("/api/v1/mounts").await;
+        (mounts["mounts"][0]["state"] == "completed").then_some(())
+    };
+    wait_until(SOON, "the mount", plays).await.unwrap();
+    let queue = sab(gateway, &format!("mode=queue&nzo_ids={id}")).await;
+    assert_eq!(queue["queue"]["slots"][0]["filename"], "Film");
+    let folder = mount_dir.path().join("content/tv/Film");
+    fs::create_dir_all(&folder).unwrap();
+    let slot = past(gateway, id).await;
+    assert_eq!(slot["storage"], folder.to_str().unwrap());
+    // Again, under the same name with its password.
+    let again = sab_add(gateway, query, "x.nzb", &post).await;
+    assert_eq!(again["nzo_ids"][0], id);
+    assert_eq!(past(gateway, id).await["name"], "Film");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn symlinks_lead_where_the_mount_is_and_outlive_a_new_name() {

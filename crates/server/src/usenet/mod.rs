@@ -25,9 +25,11 @@ mod webdav;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use fetch::Client;
+use http::Method;
 use moka::future::Cache;
 use store::Store;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -35,6 +37,7 @@ use usenet::Usenet;
 
 use crate::cors;
 use crate::state::App;
+use form::{BadForm, Form};
 use memory::Memory;
 use sealed::Sealer;
 use stremio::Title;
@@ -55,11 +58,19 @@ pub struct UsenetFace {
     titles: Cache<String, Title>,
     memory: Memory,
     uploads: Semaphore,
+    strangers: Semaphore,
     bytes_out: AtomicU64,
 }
 
 /// NZBs that are received at a time; others wait before their bodies are read.
 const UPLOADS_MAX: usize = 8;
+/// Of those whose key may stand in the form: they must not keep anybody else waiting.
+const STRANGERS_MAX: usize = 4;
+/// An NZB and what is sent around it.
+const BODY_BYTES_MAX: usize = (100 << 20) + (1 << 20);
+const STRANGER_BYTES_MAX: usize = 8 << 20;
+/// For all of it: nobody holds the room by sending slowly.
+const STRANGER_TIMEOUT: Duration = Duration::from_secs(20);
 const TITLES_MAX: u64 = 10_000;
 const TITLE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -86,14 +97,42 @@ impl UsenetFace {
                 .build(),
             memory: Memory::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
+            strangers: Semaphore::new(STRANGERS_MAX),
             bytes_out: AtomicU64::new(0),
         })
     }
 
-    /// Room for a document in memory.
-    async fn upload(&self) -> SemaphorePermit<'_> {
-        let permit = self.uploads.acquire().await;
+    /// Room for a document in memory, for who has shown a key or for who has not yet.
+    async fn upload(&self, is_known: bool) -> SemaphorePermit<'_> {
+        let room = if is_known {
+            &self.uploads
+        } else {
+            &self.strangers
+        };
+        let permit = room.acquire().await;
         permit.expect("the semaphore is never closed")
+    }
+
+    /// All that a request sends: of who has shown a key, an NZB; of who has not yet, since the key may stand
+    /// in the form, less, and soon.
+    async fn form(&self, request: Request, is_known: bool) -> Result<Form, BadForm> {
+        if request.method() == Method::GET {
+            return Ok(Form::of_query(request.uri().query()));
+        }
+        let bytes_max = if is_known {
+            BODY_BYTES_MAX
+        } else {
+            STRANGER_BYTES_MAX
+        };
+        let read = async {
+            let _room = self.upload(is_known).await;
+            Form::read(request, bytes_max).await
+        };
+        if is_known {
+            return read.await;
+        }
+        let read = tokio::time::timeout(STRANGER_TIMEOUT, read).await;
+        read.unwrap_or(Err(BadForm::Late))
     }
 
     fn count_out(&self, bytes: u64) {

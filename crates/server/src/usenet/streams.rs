@@ -58,10 +58,6 @@ pub(crate) struct Hints {
 const CATEGORY: &str = "stremio";
 const TIMEOUT_S: u64 = 300;
 const TIMEOUT_S_MAX: u64 = 600;
-/// An NZB and what is sent around it.
-pub(crate) const BODY_BYTES_MAX: usize = (100 << 20) + (1 << 20);
-/// What is read of somebody whose key may stand in the form.
-const STRANGER_BYTES_MAX: usize = 8 << 20;
 const NAME: &str = "Perennial";
 const RESOLUTIONS: [&str; 5] = ["2160p", "1080p", "720p", "576p", "480p"];
 
@@ -169,13 +165,8 @@ async fn signed_in(app: &App, request: Request) -> Result<Form, Rejected> {
     };
     let known =
         has_key(app, request.headers()) || is_download_key(&Form::of_query(request.uri().query()));
-    let bytes_max = if known {
-        BODY_BYTES_MAX
-    } else {
-        STRANGER_BYTES_MAX
-    };
-    let _room = app.usenet.upload().await;
-    match Form::read(request, bytes_max).await {
+    let form = app.usenet.form(request, known).await;
+    match form {
         Ok(form) if known || is_download_key(&form) => Ok(form),
         Err(error) if known => Err(error.into()),
         Err(error @ BadForm::TooLarge(_)) => Err(Rejected {

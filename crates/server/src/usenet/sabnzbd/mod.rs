@@ -16,14 +16,11 @@ use usenet::{Mount, MountId, Submitted};
 
 use super::form::Form;
 use super::intake::{self, Rejected, Wish, stem};
-use super::streams::BODY_BYTES_MAX;
 use crate::auth::has_key;
 use crate::state::App;
 
 /// The release whose API this is.
 const VERSION: &str = "4.5.0";
-/// Of a form that may hold a key.
-const STRANGER_BYTES_MAX: usize = 64 << 10;
 const NZO: &str = "SABnzbd_nzo_";
 
 /// A call that comes to nothing.
@@ -61,14 +58,7 @@ pub(crate) async fn api(State(app): State<App>, request: Request) -> Response {
 async fn answer(app: &App, request: Request) -> Result<Value, Refused> {
     let query = Form::of_query(request.uri().query());
     let has_key = has_key(app, request.headers()) || key_of(app, &query)?;
-    // Before the body, which only who has a key may send; small forms may hold the key themselves.
-    let form = if has_key {
-        let _room = app.usenet.upload().await;
-        Form::read(request, BODY_BYTES_MAX).await
-    } else {
-        Form::read(request, STRANGER_BYTES_MAX).await
-    };
-    let form = match form {
+    let form = match app.usenet.form(request, has_key).await {
         Err(error) if has_key => return Err(error.to_string().into()),
         form => form.unwrap_or(query),
     };
@@ -86,13 +76,13 @@ async fn answer(app: &App, request: Request) -> Result<Value, Refused> {
         "status" | "fullstatus" => Ok(config::status(app)),
         "addfile" | "addurl" => add(app, &mode, form).await,
         "queue" => match form.get("name") {
-            None => slots::queue(app, &form),
+            None => slots::queue(app, &form).await,
             Some("delete" | "purge") => slots::remove(app, &form, slots::Which::Queue).await,
             Some("pause" | "resume" | "priority" | "change_complete_action") => Ok(done()),
             Some(other) => Err(unknown("queue", other)),
         },
         "history" => match form.get("name") {
-            None => slots::history(app, &form),
+            None => slots::history(app, &form).await,
             Some("delete") => slots::remove(app, &form, slots::Which::History).await,
             Some(other) => Err(unknown("history", other)),
         },
@@ -150,12 +140,19 @@ async fn adopt(
     let status = mount.status();
     let category = category.unwrap_or_else(|| status.category.clone());
     let name = name.unwrap_or_else(|| status.name.clone());
+    // A password in a name is no part of it.
+    let name = name
+        .split("{{")
+        .next()
+        .unwrap_or_default()
+        .trim_end()
+        .to_owned();
     let is_other = category != status.category || name != status.name;
     if is_other && submitted.is_cached {
         app.unannounce(mount).await;
         match app.usenet.engine.rename(mount.id(), &category, &name).await {
-            // Another post has the name: this one keeps its own.
-            Ok(_) | Err(usenet::Error::Taken { .. }) => {}
+            // Another post has the name, or nothing may have it: this one keeps its own.
+            Ok(_) | Err(usenet::Error::Taken { .. } | usenet::Error::Name { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -1,6 +1,7 @@
 //! The queue and the history: every mount is in one of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use usenet::{Mount, State, Status};
@@ -17,11 +18,13 @@ pub(super) enum Which {
 }
 
 const LIMIT: usize = 1000;
+/// A mount that hangs must not hold up the list.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 const MIB: f64 = 1_048_576.0;
 
 /// `mode=queue`.
-pub(super) fn queue(app: &App, form: &Form) -> Result<Value, Refused> {
-    let all = chosen(app, form, Which::Queue);
+pub(super) async fn queue(app: &App, form: &Form) -> Result<Value, Refused> {
+    let all = chosen(app, form, Which::Queue).await;
     let (start, shown) = page(&all, form)?;
     let slots: Vec<_> = (start..)
         .zip(shown)
@@ -62,8 +65,8 @@ pub(super) fn queue(app: &App, form: &Form) -> Result<Value, Refused> {
 }
 
 /// `mode=history`.
-pub(super) fn history(app: &App, form: &Form) -> Result<Value, Refused> {
-    let mut all = chosen(app, form, Which::History);
+pub(super) async fn history(app: &App, form: &Form) -> Result<Value, Refused> {
+    let mut all = chosen(app, form, Which::History).await;
     // The newest first.
     all.reverse();
     let (_, shown) = page(&all, form)?;
@@ -87,7 +90,7 @@ pub(super) fn history(app: &App, form: &Form) -> Result<Value, Refused> {
 /// a mount that is announced stays, since whoever announced it has links to it by now.
 pub(super) async fn remove(app: &App, form: &Form, which: Which) -> Result<Value, Refused> {
     let value = form.get("value").unwrap_or_default().to_owned();
-    let chosen = chosen(app, form, which);
+    let chosen = chosen(app, form, which).await;
     let mounts: Vec<_> = match &*value {
         "all" => chosen,
         "failed" => {
@@ -125,7 +128,7 @@ pub(super) async fn retry(app: &App, form: &Form) -> Result<Value, Refused> {
 }
 
 /// The mounts of a list that a request asks for: by id, category and text.
-fn chosen(app: &App, form: &Form, which: Which) -> Vec<Arc<Mount>> {
+async fn chosen(app: &App, form: &Form, which: Which) -> Vec<Arc<Mount>> {
     let ids = form
         .get("nzo_ids")
         .map(|ids| ids.split(',').map(str::trim).collect::<Vec<_>>());
@@ -134,42 +137,49 @@ fn chosen(app: &App, form: &Form, which: Which) -> Vec<Arc<Mount>> {
         .or_else(|| form.get("cat"))
         .filter(|category| *category != "*");
     let search = form.get("search").map(str::to_lowercase);
-    let is_asked = |mount: &Arc<Mount>| {
-        let (status, id) = (mount.status(), nzo_id(mount.id()));
-        let number = mount.id().to_string();
-        place(app, mount, &status) == Some(which)
-            && ids
-                .as_ref()
-                .is_none_or(|ids| ids.iter().any(|asked| *asked == id || *asked == number))
+    let is_asked = |mount: &Arc<Mount>, status: &Status| {
+        let (id, number) = (nzo_id(mount.id()), mount.id().to_string());
+        ids.as_ref()
+            .is_none_or(|ids| ids.iter().any(|asked| *asked == id || *asked == number))
             && category.is_none_or(|asked| asked.eq_ignore_ascii_case(&status.category))
             && search
                 .as_ref()
                 .is_none_or(|text| status.name.to_lowercase().contains(text))
     };
-    app.usenet
-        .engine
-        .mounts()
-        .into_iter()
-        .filter(is_asked)
-        .collect()
+    let mut chosen = Vec::new();
+    for mount in app.usenet.engine.mounts() {
+        let status = mount.status();
+        if is_asked(&mount, &status) && place(app, &mount, &status).await == Some(which) {
+            chosen.push(mount);
+        }
+    }
+    chosen
 }
 
 /// Which list a mount is in. Of the history only when its files are there for whoever asks.
-fn place(app: &App, mount: &Arc<Mount>, status: &Status) -> Option<Which> {
+async fn place(app: &App, mount: &Arc<Mount>, status: &Status) -> Option<Which> {
     if app.usenet.is_hidden_from_history(mount.id()) {
         return None;
     }
-    let library = &app.usenet.settings.library;
     match status.state {
-        State::Accepted | State::Probing => Some(Which::Queue),
-        State::Failed => Some(Which::History),
-        _ if library.mode == Announce::None => Some(Which::History),
-        _ if !status.is_kept => Some(Which::Queue),
-        // What was taken away is over.
-        _ => library
-            .folder(status)
-            .is_some_and(|folder| folder.exists())
-            .then_some(Which::History),
+        State::Accepted | State::Probing => return Some(Which::Queue),
+        State::Failed => return Some(Which::History),
+        State::Streamable | State::Verified | State::Completed => {}
+    }
+    let library = &app.usenet.settings.library;
+    let Some(path) = library.place(status) else {
+        return Some(Which::History);
+    };
+    if library.mode != Announce::None && !status.is_kept {
+        return Some(Which::Queue);
+    }
+    // Where it is a mount of our own WebDAV, this comes back to us: never on a thread that serves.
+    let there = tokio::time::timeout(LOOK_TIMEOUT, tokio::fs::try_exists(path)).await;
+    match there {
+        Ok(Ok(true)) => Some(Which::History),
+        // What was taken away is over; what a mount does not show yet is still to come.
+        _ if library.mode == Announce::None => Some(Which::Queue),
+        _ => None,
     }
 }
 

@@ -7,7 +7,6 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,6 +17,7 @@ use quick_xml::name::ResolveResult;
 
 use super::ROOT;
 use super::tree::{self, Node};
+use crate::body::Whole;
 use crate::error::Problem;
 use crate::state::App;
 
@@ -68,7 +68,7 @@ pub(super) async fn answer(
         Some(_) => return Err(invalid("Depth is 0, 1 or infinity")),
     };
     DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
-    let body = Bytes::from_request(request, &()).await?;
+    let Whole(body) = Whole::from_request(request, app).await?;
     let wanted = wanted(&body).ok_or_else(|| invalid("the body is no propfind"))?;
     let mut page = Page {
         xml: String::from(

@@ -13,9 +13,9 @@ use super::decoded;
 use super::tree::{self, CONTENT, NZBS, Node};
 use crate::error::Problem;
 use crate::state::App;
+use crate::usenet::BODY_BYTES_MAX;
 use crate::usenet::form::{Form, Upload};
 use crate::usenet::intake::{self, Wish};
-use crate::usenet::streams::BODY_BYTES_MAX;
 
 /// For a large NZB over a thin line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
@@ -34,7 +34,7 @@ pub(super) async fn put(app: &App, path: &str, mut request: Request) -> Result<R
             "nzbs/ takes {category}/{name}.nzb and {name}.nzb",
         ));
     }
-    let _room = app.usenet.upload().await;
+    let _room = app.usenet.upload(true).await;
     DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
     let bytes = tokio::time::timeout(UPLOAD_TIMEOUT, Bytes::from_request(request, app)).await;
     let late = |_| Problem::new(ErrorKind::Timeout, "bad_body", "the upload took too long");
