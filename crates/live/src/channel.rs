@@ -1,21 +1,20 @@
 //! A channel's handle: what requests and administrators hold. It starts the driver for the first
 //! viewer; viewers never message it, they leave a mark and read the newest snapshot.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use base::{ChannelId, Time};
+use base::ChannelId;
 use bytes::Bytes;
-use hls::channel::TrackId;
 use hls::container::Container;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::continuous::Programs;
+use crate::demand::Demand;
 use crate::driver::{Command, Driver};
 use crate::registry::Shared;
 use crate::sealed::Sealed;
@@ -106,16 +105,6 @@ struct Running {
     commands: Option<mpsc::Sender<Command>>,
 }
 
-/// When each track was last asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Demand {
-    tracks: RwLock<HashMap<Arc<str>, AtomicU64>>,
-    /// A track that was not watched is wanted.
-    pub(crate) wanted: Notify,
-}
-
-/// Names that requests may leave in [`Demand`]; a channel has a few tracks.
-const DEMAND_MAX: usize = 256;
 const COMMANDS_MAX: usize = 16;
 /// The name under which requests for the channel's own playlist are noted.
 pub(crate) const INDEX: &str = "";
@@ -543,54 +532,6 @@ impl View {
         self.offered.iter().any(|id| id.as_str() == track)
     }
 }
-
-impl Demand {
-    /// Notes that a track is watched now; wakes the driver if it was not.
-    fn touch(&self, track: &str, now: Time) {
-        let tracks = self.tracks.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = tracks.get(track) {
-            let before = last.swap(now.as_ms(), Ordering::Relaxed);
-            drop(tracks);
-            if now - Time::from_ms(before) > TRACK_IDLE {
-                self.wanted.notify_one();
-            }
-            return;
-        }
-        drop(tracks);
-        let mut tracks = self.tracks.write().unwrap_or_else(PoisonError::into_inner);
-        if tracks.len() < DEMAND_MAX {
-            tracks.insert(track.into(), AtomicU64::new(now.as_ms()));
-        }
-        drop(tracks);
-        self.wanted.notify_one();
-    }
-
-    /// The tracks asked for within `idle`.
-    pub(crate) fn watched(&self, now: Time, idle: Duration) -> Vec<TrackId> {
-        let tracks = self.tracks.read().unwrap_or_else(PoisonError::into_inner);
-        let recent = tracks.iter().filter(|(name, last)| {
-            !name.is_empty() && now - Time::from_ms(last.load(Ordering::Relaxed)) <= idle
-        });
-        let mut watched: Vec<TrackId> = recent
-            .map(|(name, _)| TrackId::from(name.to_string()))
-            .collect();
-        watched.sort();
-        watched
-    }
-
-    /// When anything was last asked for.
-    pub(crate) fn last(&self) -> Time {
-        let tracks = self.tracks.read().unwrap_or_else(PoisonError::into_inner);
-        let last = tracks
-            .values()
-            .map(|last| last.load(Ordering::Relaxed))
-            .max();
-        Time::from_ms(last.unwrap_or(0))
-    }
-}
-
-/// A track that nobody asked for during this time is not fetched.
-pub(crate) const TRACK_IDLE: Duration = Duration::from_secs(20);
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -20,7 +20,8 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::accounts::Slot;
-use crate::channel::{Channel, TRACK_IDLE};
+use crate::channel::Channel;
+use crate::demand::TRACK_IDLE;
 use crate::links::Links;
 use crate::numbers;
 use crate::spec::SourceSpec;

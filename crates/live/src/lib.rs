@@ -8,6 +8,7 @@ mod accounts;
 mod channel;
 mod clock;
 mod continuous;
+mod demand;
 mod driver;
 mod entries;
 mod events;
