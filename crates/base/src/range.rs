@@ -10,6 +10,9 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
+    /// As `end`: all there is from `start` on.
+    pub const OPEN: u64 = u64::MAX;
+
     /// Length in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a byte range is never empty")]
     pub const fn len(&self) -> u64 {
@@ -54,6 +57,20 @@ impl RangeSet {
             Err(Unsatisfiable { length })
         } else {
             Ok(Self::Parts(parts))
+        }
+    }
+
+    /// The only range of `header`, for a body whose length nobody knows yet; without a last byte its
+    /// `end` is [`ByteRange::OPEN`]. `None` for what only the length could tell, such as the last 500
+    /// bytes, and for several: both may be answered with the whole (§14.2).
+    pub fn of_unknown_length(header: &str) -> Option<ByteRange> {
+        match parse(header)?[..] {
+            [Spec::FromTo(start, last)] => Some(ByteRange {
+                start,
+                end: last.map_or(ByteRange::OPEN, |last| last.saturating_add(1)),
+            })
+            .filter(|range| range.start < range.end),
+            _ => None,
         }
     }
 }
@@ -138,6 +155,16 @@ mod tests {
         check("bytes=50-99999999999999999999999", Ok(&[(50, 100)]));
         check("Bytes=0-0, 99-99", Ok(&[(0, 1), (99, 100)]));
         check("bytes=0-0,200-", Ok(&[(0, 1)]));
+    }
+
+    #[test]
+    fn one_range_needs_no_length() {
+        let range = |header| RangeSet::of_unknown_length(header).map(|r| (r.start, r.end));
+        assert_eq!(range("bytes=0-"), Some((0, ByteRange::OPEN)));
+        assert_eq!(range("bytes=5-9"), Some((5, 10)));
+        for other in ["bytes=-5", "bytes=9-5", "items=0-1", "bytes=0-1,3-4"] {
+            assert_eq!(range(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::ByteRange;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout};
@@ -111,7 +112,11 @@ impl Exchange<'_> {
         let coding = if request.gzip { "gzip" } else { "identity" };
         fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
         if let Some(range) = request.range {
-            let value = format!("bytes={}-{}", range.start, range.end - 1);
+            // A last byte beyond what a server counts with is 416 to nginx.
+            let value = match range.end {
+                ByteRange::OPEN => format!("bytes={}-", range.start),
+                end => format!("bytes={}-{}", range.start, end - 1),
+            };
             fields.insert(
                 header::RANGE,
                 HeaderValue::from_str(&value).map_err(|_| Fault::Header("range"))?,

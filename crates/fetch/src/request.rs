@@ -27,7 +27,8 @@ pub struct Request {
     pub headers: Headers,
     /// `User-Agent`.
     pub user_agent: String,
-    /// The part of the resource that is wanted, exactly.
+    /// The part of the resource that is wanted, exactly; one that ends at [`ByteRange::OPEN`] needs
+    /// `range_may_exceed`.
     pub range: Option<ByteRange>,
     /// HEAD in place of GET.
     pub head: bool,

@@ -17,8 +17,9 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    /// How to cut the body of a 2xx response. A 206 must be exactly the range; a server that ignored
-    /// the range sent everything, of which the range is cut out.
+    /// How to cut the body of a 2xx response. A 206 must be exactly the range, or its beginning where
+    /// the resource `may_end` in it, and be as long as it says; a server that ignored the range sent
+    /// everything, of which the range is cut out.
     pub(crate) fn new(
         range: Option<ByteRange>,
         may_end: bool,
@@ -33,7 +34,7 @@ impl Slice {
             None => Ok(Self {
                 skip: 0,
                 take: None,
-                may_end,
+                may_end: false,
             }),
             Some(range) if !partial => Ok(Self {
                 skip: range.start,
@@ -48,7 +49,7 @@ impl Slice {
                     Some(sent) if sent == range || may_end && is_head_of(sent, range) => Ok(Self {
                         skip: 0,
                         take: Some(sent.len()),
-                        may_end,
+                        may_end: false,
                     }),
                     Some(sent) => Err(Fault::Range(format!(
                         "asked for bytes {}-{}, got {}-{}",

@@ -133,3 +133,32 @@ async fn a_look_at_the_beginning_takes_what_there_is() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_open_range_has_no_last_byte_and_is_as_long_as_its_answer_says() {
+    let open = |request: &mut Request| {
+        request.range = Some(ByteRange {
+            start: 3,
+            end: ByteRange::OPEN,
+        });
+        request.range_may_exceed = true;
+    };
+    let part = |body: &[u8]| vec![reply(206, &[("Content-Range", "bytes 3-9/10")], body)];
+    let server = Server::always(part(&ALL[3..])).await;
+    let client = client();
+    let mut request = request(&client, url(&server, "/all.ts"));
+    open(&mut request);
+    let response = client.get(&request).await.unwrap();
+    assert_eq!(
+        (response.body.as_ref(), response.head.length),
+        (&ALL[3..], Some(7))
+    );
+    assert!(server.seen()[0].head.contains("range: bytes=3-\r\n"));
+    assert_eq!(
+        fault_of(part(&ALL[3..5]), open).await,
+        Fault::Cut {
+            received: 2,
+            expected: Some(2)
+        }
+    );
+}
