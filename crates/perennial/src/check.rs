@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base::{Clock, redact_url};
 use live::SystemClock;
 use live::spec::SourceSpec;
-use resolve::entry::{Entry, Link};
+use resolve::entry::{Entry, Kind, Link};
 use resolve::{EntryKey, ResolverSpec};
 
 use crate::cli::Exit;
@@ -94,11 +94,11 @@ impl Checked {
         for (index, entry) in answer.entries.into_iter().enumerate() {
             if index < PROBES_MAX {
                 let link = Link::new(entry.clone(), 0, now_ms);
-                live += usize::from(
-                    resolve::probe(&self.client, &link, None, now_ms)
-                        .await
-                        .is_live,
-                );
+                let probe = resolve::probe(&self.client, &link, None, now_ms).await;
+                live += usize::from(match entry.kind {
+                    Kind::Hls | Kind::Ts => probe.is_live,
+                    Kind::File => probe.answers,
+                });
             }
             let key = EntryKey {
                 resolver: spec.id.clone(),
@@ -114,7 +114,7 @@ impl Checked {
         };
         let id = &spec.id;
         log::say(&format!(
-            "{level} resolver {id}: {count} entries, {live} of {looked} looked at are live\n"
+            "{level} resolver {id}: {count} entries, {live} of {looked} looked at play\n"
         ));
     }
 

@@ -242,6 +242,7 @@ impl Owner {
                 if self.unsaved {
                     self.save();
                 }
+                self.answer_surveys();
             }
         }
     }
@@ -319,8 +320,9 @@ impl Owner {
         });
     }
 
+    /// What was found has been looked at, and a killed process would still know it.
     fn answer_surveys(&mut self) {
-        if !self.probing {
+        if !self.probing && !self.saving {
             for done in self.surveys.drain(..) {
                 let _ = done.send(());
             }

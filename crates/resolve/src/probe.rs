@@ -16,6 +16,8 @@ use crate::run::scope_of;
 pub struct Probe {
     /// It begins as a playlist or as a transport stream does.
     pub is_live: bool,
+    /// It has bytes: all that can be said of a file.
+    pub answers: bool,
     /// To the first bytes.
     pub response_ms: u64,
     /// When, in milliseconds since the Unix epoch.
@@ -43,6 +45,7 @@ pub async fn probe(client: &Client, link: &Link, voucher: Option<&Url>, now_ms: 
     };
     Probe {
         is_live: is_playlist(&body) || is_transport_stream(&body),
+        answers: !body.is_empty(),
         response_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         checked_ms: now_ms,
         bitrate: bitrate(&body, &link.entry.url),
