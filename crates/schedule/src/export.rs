@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-use crate::Calendar;
+use crate::{Calendar, Session};
 
 /// Octets of a line before it is folded (§3.1).
 const LINE_OCTETS: usize = 75;
@@ -32,14 +32,7 @@ pub fn ics<'a>(
                 let place = [race.circuit.as_str(), &race.locality, &race.country];
                 let place: Vec<_> = place.into_iter().filter(|part| !part.is_empty()).collect();
                 push(&mut text, "BEGIN:VEVENT");
-                push(
-                    &mut text,
-                    &format!(
-                        "UID:{id}-{}-{}@perennial",
-                        session.kind,
-                        session.start_ms / 1000
-                    ),
-                );
+                push(&mut text, &format!("UID:{}", uid(id, &summary, session)));
                 push(&mut text, &format!("DTSTAMP:{}", stamp(now_ms)));
                 push(&mut text, &format!("DTSTART:{}", stamp(session.start_ms)));
                 push(&mut text, &format!("DTEND:{}", stamp(session.end_ms())));
@@ -62,6 +55,13 @@ pub fn ics<'a>(
     }
     push(&mut text, "END:VCALENDAR");
     text
+}
+
+/// Of two that begin at once, each has its own, or calendars would show one of them only.
+fn uid(id: &str, summary: &str, session: &Session) -> String {
+    let name: String = summary.chars().filter(|c| c.is_alphanumeric()).collect();
+    let start_s = session.start_ms / 1000;
+    format!("{id}-{}-{start_s}-{name}@perennial", session.kind)
 }
 
 fn stamp(at_ms: i64) -> String {

@@ -210,6 +210,31 @@ fn the_export_is_read_back() {
     assert_eq!(again.races[1].locality, "Shanghai, Shanghai, China");
 }
 
+#[test]
+fn two_that_begin_at_once_are_two_in_the_export() {
+    let event = |name: &str| Race {
+        race_name: name.into(),
+        sessions: vec![Session {
+            kind: "event".into(),
+            name: name.into(),
+            start_ms: WINDOW.start,
+            duration_minutes: 5,
+        }],
+        ..Race::default()
+    };
+    let calendar = Calendar {
+        season: String::new(),
+        races: vec![event("Court 1"), event("Court 2")],
+    };
+    let text = ics([("cup", &calendar)], 0);
+    let uids: std::collections::BTreeSet<_> = text
+        .lines()
+        .filter(|line| line.starts_with("UID:"))
+        .collect();
+    assert_eq!(uids.len(), 2, "{text}");
+    assert_eq!(ics([("cup", &calendar)], 0), text);
+}
+
 proptest! {
     #[test]
     fn any_text_is_survived(text in ".{0,200}", rule in "[A-Z0-9;=,+-]{0,60}", at in "[0-9TZ]{0,16}") {
