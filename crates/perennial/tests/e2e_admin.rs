@@ -152,6 +152,7 @@ async fn what_administers_wants_a_key() {
         (Method::POST, "/api/v1/channels/news/switch"),
         (Method::POST, "/api/v1/channels/news/stop"),
         (Method::GET, "/api/v1/viewers"),
+        (Method::GET, "/api/v1/resolvers"),
         (Method::DELETE, "/api/v1/viewers/x"),
         (Method::POST, "/api/v1/reload"),
         (Method::GET, "/api/v1/events"),

@@ -125,6 +125,7 @@ async fn the_five_calls_of_the_front_end_work_unchanged() {
         "extracted_at",
         "id",
         "is_live",
+        "kind",
         "quality",
         "response_time_ms",
         "site_key",
@@ -336,11 +337,64 @@ async fn quality_picks_a_variant_the_best_first() {
             "quality {quality}"
         );
     }
-    let answer = gateway.get(&format!("{proxy}&quality=3")).await;
+    for quality in ["3", "-1", "best"] {
+        let answer = gateway.get(&format!("{proxy}&quality={quality}")).await;
+        assert_eq!(
+            (answer.status, body(&answer)["detail"].is_string()),
+            (400, true)
+        );
+    }
+    // Whose links they are, and how long they will do, is for who administers.
+    let listed = gateway.json("/api/v1/resolvers").await;
+    let club = &listed["resolvers"][0];
     assert_eq!(
-        (answer.status, body(&answer)["detail"].is_string()),
-        (400, true)
+        (&club["title"], &club["kind"], &club["error"]),
+        (&json!("Club TV"), &json!("http"), &Value::Null)
     );
+    let used = &club["in_use"][0];
+    assert_eq!(
+        (&used["id"], &used["link"]),
+        (&stream["id"], &json!("alive"))
+    );
+    assert!(used["expires_ms"].as_i64().unwrap() > unix_ms(), "{used}");
+    assert!(!listed.to_string().contains("http:"), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_viewers_need_grants_only_the_key_opens_resolvers_streams() {
+    let origin = origin(Shape::Ts, SOON).await;
+    let toml = format!(
+        "[auth]\nviewers = \"grant\"\n{}",
+        club(&origin.resolver_url())
+    );
+    let gateway = Gateway::serve(&toml).await;
+    let stream = wait_until(SOON, "the stream", async || {
+        gateway.json("/streams").await["streams"].get(0).cloned()
+    });
+    let stream = stream.await.unwrap();
+    let url = base64url(stream["url"].as_str().unwrap());
+    for path in [
+        "/streams".to_owned(),
+        "/streams/all".to_owned(),
+        "/streams/active".to_owned(),
+        "/extractors".to_owned(),
+        format!("/proxy?url={url}"),
+        format!("/relay?url={url}"),
+    ] {
+        let answer = gateway.get(&path).await;
+        assert_eq!(
+            (answer.status, body(&answer)["detail"].is_string()),
+            (401, true),
+            "{path}"
+        );
+    }
+    let activated = gateway
+        .send(Method::POST, "/streams/activate", &[], stream.to_string())
+        .await;
+    assert_eq!(activated.status, 401);
+    for open in ["/health", "/schedule", "/schedule.ics"] {
+        assert_eq!(gateway.get(open).await.status, 200, "{open}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -415,6 +469,7 @@ async fn a_file_is_relayed_with_ranges_under_whatever_link_it_has() {
     let media = Clip::A.stream(0, 1);
     let whole = gateway.get(&relay).await;
     assert_eq!((whole.status, &whole.body), (200, &media));
+    assert_eq!(header(&whole, "content-length"), media.len().to_string());
     let part = gateway
         .send(Method::GET, &relay, &[("range", "bytes=100-299")], "")
         .await;
@@ -427,6 +482,10 @@ async fn a_file_is_relayed_with_ranges_under_whatever_link_it_has() {
         .send(Method::GET, &relay, &[("range", "bytes=188-")], "")
         .await;
     assert_eq!((rest.status, &rest.body[..]), (206, &media[188..]));
+    let beyond = gateway
+        .send(Method::GET, &relay, &[("range", "bytes=99999999-")], "")
+        .await;
+    assert_eq!(beyond.status, 416);
     let playlist = gateway.get(&relay.replace("relay", "proxy")).await;
     assert_eq!(playlist.status, 400, "a file is no playlist");
 }

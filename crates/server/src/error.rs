@@ -10,6 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_
 use http::{HeaderValue, StatusCode};
 use live::{NotChanged, Unavailable};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 /// An error as a client sees it.
@@ -190,6 +191,30 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
+    }
+}
+
+/// An error of a compatible route: `{"detail": "…"}`, as its clients read it.
+#[derive(Debug)]
+pub(crate) struct Compat(Problem);
+
+impl<E: Into<Problem>> From<E> for Compat {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Compat {
+    fn into_response(self) -> Response {
+        let detail = json!({ "detail": self.0.detail() });
+        // Logs the cause, and sets the headers that go with the status.
+        let mut response = self.0.into_response();
+        let (mut parts, _) = std::mem::take(&mut response).into_parts();
+        parts.headers.remove(http::header::CONTENT_TYPE);
+        parts.headers.remove(http::header::CONTENT_LENGTH);
+        let json = Json(detail).into_response();
+        parts.headers.extend(json.headers().clone());
+        Response::from_parts(parts, json.into_body())
     }
 }
 

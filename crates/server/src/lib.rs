@@ -23,6 +23,7 @@ mod patient;
 mod players;
 mod playlists;
 mod ranged;
+mod resolvers;
 mod router;
 mod state;
 mod streams;

@@ -32,15 +32,19 @@ pub(crate) struct Wants {
 
 impl Wants {
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        // RFC 9110 §14.2 and §13.1.5: ranges are of GET, and one that depends on a validator needs
-        // one of ours, which bodies that never change do not have.
-        let ranged = method == Method::GET && !headers.contains_key(IF_RANGE);
         Self {
             gzip: accepts_gzip(headers),
             if_none_match: headers.get(IF_NONE_MATCH).cloned(),
-            range: headers.get(RANGE).filter(|_| ranged).cloned(),
+            range: range(method, headers).cloned(),
         }
     }
+}
+
+/// The part that is asked for: of a GET (RFC 9110 §14.2), and of what is here now. What a part of
+/// something older belongs to is not asked: all of it, then (§13.1.5).
+pub(crate) fn range<'a>(method: &Method, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    let ranged = method == Method::GET && !headers.contains_key(IF_RANGE);
+    headers.get(RANGE).filter(|_| ranged)
 }
 
 /// A playlist: gzip if the player takes it, 304 if it has it.

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::usenet::{files, mounts, streams as nzb};
 use crate::vod::{assets, mint, shares};
-use crate::{api, events, streams};
+use crate::{api, events, resolvers, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,7 +17,8 @@ use crate::{api, events, streams};
         assets::list, assets::add, assets::one, assets::change, assets::remove, assets::revoke, assets::libraries,
         assets::scan, assets::scanned, shares::add, shares::of_asset, shares::one, shares::change, shares::remove,
         shares::activity, mint::mint, mint::exchange, mint::revoke, streams::schedule::sessions,
-        nzb::submit, files::stream, mounts::list, mounts::one, mounts::remove, mounts::retry, mounts::providers
+        nzb::submit, files::stream, mounts::list, mounts::one, mounts::remove, mounts::retry, mounts::providers,
+        resolvers::list
     ),
     modifiers(&Keys),
     security(("api_key" = []))

@@ -9,7 +9,9 @@ use http::StatusCode;
 
 use crate::error::Problem;
 use crate::state::App;
-use crate::{api, compat, cors, events, metrics, openapi, page, playlists, streams, usenet, vod};
+use crate::{
+    api, compat, cors, events, metrics, openapi, page, playlists, resolvers, streams, usenet, vod,
+};
 
 /// A body of ours is a small JSON document.
 const BODY_MAX: usize = 256 * 1024;
@@ -54,6 +56,7 @@ fn administration() -> Router<App> {
         .route("/api/v1/viewers/{id}", delete(api::kick))
         .route("/api/v1/reload", post(api::reload))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/resolvers", get(resolvers::list))
         .route("/api/v1/schedule", get(streams::schedule::sessions))
 }
 

@@ -1,5 +1,5 @@
 //! The routes of an earlier system that existing front ends read: what resolvers found, what is watched,
-//! what is on, and the bytes behind it. Their shapes are that system's, errors included (`{"detail":…}`).
+//! what is on, and the bytes behind it. Their shapes are that system's, errors included ([`Compat`]).
 //!
 //! `url` is an opaque reference wherever a viewer sees it: an entry's name, which tells no link and may be
 //! given back. The links themselves are shown with the API key and `?reveal=1` only.
@@ -10,21 +10,26 @@ mod listing;
 mod proxy;
 pub(crate) mod schedule;
 
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Query};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use base::ErrorKind;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, RETRY_AFTER,
-};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::ACCESS_CONTROL_ALLOW_METHODS;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::auth::has_key;
 use crate::cors;
+use crate::error::{Compat, Problem};
 use crate::state::App;
 
 /// Written without padding, read with and without.
@@ -36,6 +41,40 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 );
 /// Characters of a reference or a link.
 const URL_MAX: usize = 8 << 10;
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
+/// When a player that got nothing may ask again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Leave to see and play what resolvers found: everybody's, unless viewers need grants. There is none
+/// for these routes, whose URLs could not carry it: what grants should open is made a channel.
+#[derive(Debug)]
+struct Viewer;
+
+impl FromRequestParts<App> for Viewer {
+    type Rejection = Compat;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Compat> {
+        if app.viewers_need_grants() && !has_key(app, &parts.headers) {
+            return Err(Problem::unauthorized().into());
+        }
+        Ok(Self)
+    }
+}
+
+/// A query's parameters; others are 400 in the shape of these routes.
+#[derive(Debug)]
+struct Params<T>(T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
+    type Rejection = Compat;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Compat> {
+        match Query::from_request_parts(parts, app).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(invalid(rejection.body_text()).into()),
+        }
+    }
+}
 
 /// `?reveal=1`
 #[derive(Debug, Deserialize)]
@@ -71,31 +110,26 @@ pub(crate) fn router() -> Router<App> {
         .layer(middleware::map_response(cors::allow))
 }
 
+/// As for all that players ask, and POST.
+async fn preflight() -> Response {
+    let mut response = cors::preflight().await;
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    response
+}
+
 async fn health() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-async fn preflight() -> Response {
-    let headers = [
-        (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
-        (ACCESS_CONTROL_ALLOW_HEADERS, "*"),
-        (ACCESS_CONTROL_MAX_AGE, "86400"),
-    ];
-    (StatusCode::OK, headers).into_response()
-}
-
-/// An error in the shape of the system that these routes stand in for.
-fn detail(status: StatusCode, detail: impl Into<String>) -> Response {
-    (status, Json(json!({"detail": detail.into()}))).into_response()
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(ErrorKind::Invalid, "invalid", detail)
 }
 
 /// What players try again after.
-fn later(why: impl Into<String>) -> Response {
-    let mut response = detail(StatusCode::SERVICE_UNAVAILABLE, why);
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    response
+fn later(why: impl Into<String>) -> Problem {
+    Problem::new(ErrorKind::Unavailable, "later", why).retry_after(AGAIN)
 }
 
 fn may_see_links(app: &App, reveal: &Reveal, headers: &HeaderMap) -> bool {

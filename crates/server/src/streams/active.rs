@@ -1,16 +1,16 @@
 //! `POST /streams/activate`, `POST /streams/deactivate`, `GET /streams/active`.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use schedule::rfc3339;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Reveal, detail, may_see_links};
+use super::{Params, Reveal, Viewer, invalid, may_see_links};
 use crate::body::Whole;
-use crate::error::Problem;
+use crate::error::{Compat, Problem};
 use crate::state::App;
 
 /// `{"url":…,"site_key":…}`
@@ -19,49 +19,49 @@ struct Named {
     url: String,
 }
 
-fn named(body: Result<Whole, Problem>) -> Option<Named> {
-    let Whole(body) = body.ok()?;
-    serde_json::from_slice(&body).ok()
-}
-
-fn unprocessable() -> Response {
-    detail(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "the body must be JSON with a \"url\"",
-    )
+fn named(body: Result<Whole, Problem>) -> Result<Named, Problem> {
+    let Whole(body) = body?;
+    serde_json::from_slice(&body).map_err(|_| {
+        invalid("the body must be JSON with a \"url\"")
+            .with_status(StatusCode::UNPROCESSABLE_ENTITY)
+    })
 }
 
 /// Leases the entry behind a reference, or behind a link that a resolver returned.
-pub(super) async fn activate(State(app): State<App>, body: Result<Whole, Problem>) -> Response {
-    let Some(Named { url }) = named(body) else {
-        return unprocessable();
-    };
+pub(super) async fn activate(
+    _: Viewer,
+    State(app): State<App>,
+    body: Result<Whole, Problem>,
+) -> Result<Response, Compat> {
+    let Named { url } = named(body)?;
     let resolvers = app.live.resolvers();
     let Some(key) = resolvers.find(&url) else {
         let why = "Could not determine site_key for this URL: no resolver has returned it.";
-        return Json(json!({"status": "error", "detail": why})).into_response();
+        return Ok(Json(json!({"status": "error", "detail": why})).into_response());
     };
     resolvers.activate(&key).await;
-    Json(json!({
+    let activated = json!({
         "status": "activated",
         "url": url,
         "site_key": key.resolver,
         "active_count": active_count(&app),
-    }))
-    .into_response()
+    });
+    Ok(Json(activated).into_response())
 }
 
 /// Only a hint: whoever plays renews the lease, and others who said that they watch still do.
-pub(super) async fn deactivate(State(app): State<App>, body: Result<Whole, Problem>) -> Response {
-    let Some(Named { url }) = named(body) else {
-        return unprocessable();
-    };
+pub(super) async fn deactivate(
+    _: Viewer,
+    State(app): State<App>,
+    body: Result<Whole, Problem>,
+) -> Result<Response, Compat> {
+    let Named { url } = named(body)?;
     let resolvers = app.live.resolvers();
     if let Some(key) = resolvers.find(&url) {
         resolvers.deactivate(&key).await;
     }
-    Json(json!({"status": "deactivated", "url": url, "active_count": active_count(&app)}))
-        .into_response()
+    let left = json!({"status": "deactivated", "url": url, "active_count": active_count(&app)});
+    Ok(Json(left).into_response())
 }
 
 fn active_count(app: &App) -> usize {
@@ -71,8 +71,9 @@ fn active_count(app: &App) -> usize {
 
 /// What is watched, and how its links fare.
 pub(super) async fn list(
+    _: Viewer,
     State(app): State<App>,
-    Query(reveal): Query<Reveal>,
+    Params(reveal): Params<Reveal>,
     headers: HeaderMap,
 ) -> Response {
     let reveal = may_see_links(&app, &reveal, &headers);

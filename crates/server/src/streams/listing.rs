@@ -1,15 +1,16 @@
 //! `GET /streams`, `/streams/all`, `/extractors` and `POST /extract`.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
+use resolve::entry::Kind;
 use resolve::{Board, Listed, ResolverSpec};
 use schedule::rfc3339;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Reveal, may_see_links};
+use super::{Params, Reveal, Viewer, may_see_links};
 use crate::auth::Admin;
 use crate::state::App;
 
@@ -28,6 +29,8 @@ struct Stream {
     checked_at: String,
     /// 0: the playlist does not say.
     bitrate: u64,
+    /// Beyond the earlier system: a `file` is played from `/relay`, all others from `/proxy`.
+    kind: Kind,
 }
 
 impl Stream {
@@ -49,6 +52,7 @@ impl Stream {
             response_time_ms: probe.map_or(0, |probe| probe.response_ms),
             checked_at: probe.map_or_else(String::new, |probe| rfc3339(probe.checked_ms)),
             bitrate: probe.and_then(|probe| probe.bitrate).unwrap_or(0),
+            kind: entry.kind,
         }
     }
 }
@@ -63,8 +67,9 @@ fn listed(board: &Board) -> impl Iterator<Item = &Listed> {
 
 /// `GET /streams`: what is live, fastest first.
 pub(super) async fn live(
+    _: Viewer,
     State(app): State<App>,
-    Query(reveal): Query<Reveal>,
+    Params(reveal): Params<Reveal>,
     headers: HeaderMap,
 ) -> Response {
     let mut streams = streams(&app, may_see_links(&app, &reveal, &headers));
@@ -75,8 +80,9 @@ pub(super) async fn live(
 
 /// `GET /streams/all`: what resolvers returned, live or not.
 pub(super) async fn all(
+    _: Viewer,
     State(app): State<App>,
-    Query(reveal): Query<Reveal>,
+    Params(reveal): Params<Reveal>,
     headers: HeaderMap,
 ) -> Response {
     answer(&streams(&app, may_see_links(&app, &reveal, &headers)))
@@ -95,7 +101,7 @@ fn answer(streams: &[Stream]) -> Response {
 }
 
 /// `GET /extractors`: each resolver and what it found.
-pub(super) async fn extractors(State(app): State<App>) -> Response {
+pub(super) async fn extractors(_: Viewer, State(app): State<App>) -> Response {
     let boards = app.live.resolvers().boards();
     let (mut extractors, mut total, mut total_live) = (Vec::new(), 0, 0);
     for (spec, board) in &boards {

@@ -7,20 +7,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use base::ErrorKind;
 use base64::Engine;
 use hls::playlist::{Document, Error, Limits, Playlist, Variables};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use live::{Channel, Unavailable};
 use resolve::EntryKey;
 use resolve::entry::Kind;
 use serde::Deserialize;
 use url::Url;
 
-use super::{BASE64URL, decoded, detail, file, later};
-use crate::error::Problem;
+use super::{BASE64URL, Params, Viewer, decoded, file, invalid, later};
+use crate::error::{Compat, Problem};
 use crate::media::{self, Wants};
 use crate::players::{extra, file_of};
 use crate::state::App;
@@ -40,38 +41,34 @@ struct Found {
 }
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-const FORBIDDEN: &str = "no resolver has returned this URL";
 
 /// The playlist, or that of its variant number `quality`, 0 being the best.
 pub(super) async fn playlist(
+    _: Viewer,
     State(app): State<App>,
-    Query(asked): Query<Asked>,
+    Params(asked): Params<Asked>,
     method: Method,
     headers: HeaderMap,
-) -> Response {
-    let Some(text) = decoded(&asked.url) else {
-        return detail(StatusCode::BAD_REQUEST, "url must be base64url");
-    };
-    let Some(found) = find(&app, &text) else {
-        return detail(StatusCode::FORBIDDEN, FORBIDDEN);
-    };
+) -> Result<Response, Compat> {
+    let text = decoded(&asked.url).ok_or_else(|| invalid("url must be base64url"))?;
+    let found = find(&app, &text).ok_or_else(unknown)?;
     if found.kind == Kind::File {
-        return detail(StatusCode::BAD_REQUEST, "this is a file, which /relay has");
+        return Err(invalid("this is a file, which /relay has").into());
     }
-    let Some(channel) = app.live.entry(&found.reference, &found.key) else {
-        return later("too many streams are played at once");
-    };
+    let channel = (app.live.entry(&found.reference, &found.key))
+        .ok_or_else(|| later("too many streams are played at once"))?;
     let wants = Wants::of(&method, &headers);
-    let answered = match &found.track {
-        Some(track) => media_playlist(&channel, &found.reference, track, &wants).await,
-        None => whole(&channel, &found.reference, asked.quality, &wants).await,
+    let response = match &found.track {
+        Some(track) => media_playlist(&channel, &found.reference, track, &wants).await?,
+        None => whole(&channel, &found.reference, asked.quality, &wants).await?,
     };
-    let response = answered.unwrap_or_else(|error| match error {
-        Unavailable::NotFound => detail(StatusCode::NOT_FOUND, "there is no such variant"),
-        error => later(error.to_string()),
-    });
     count(&channel, &response);
-    response
+    Ok(response)
+}
+
+fn unknown() -> Problem {
+    let why = "no resolver has returned this URL";
+    Problem::new(ErrorKind::Denied, "unknown_link", why)
 }
 
 /// Bytes of a channel's upstream are counted where they are fetched; here, those that viewers get.
@@ -85,8 +82,12 @@ async fn media_playlist(
     reference: &str,
     track: &str,
     wants: &Wants,
-) -> Result<Response, Unavailable> {
-    let rendered = channel.relayed(reference, track).await?;
+) -> Result<Response, Problem> {
+    let rendered = channel.relayed(reference, track).await;
+    let rendered = rendered.map_err(|error| match error {
+        Unavailable::NotFound => Problem::not_found("there is no such variant"),
+        error => error.into(),
+    })?;
     Ok(media::playlist(&rendered, wants))
 }
 
@@ -95,12 +96,12 @@ async fn whole(
     reference: &str,
     quality: Option<usize>,
     wants: &Wants,
-) -> Result<Response, Unavailable> {
+) -> Result<Response, Problem> {
     let index = channel.index().await?;
     if channel.view().multivariant.is_none() {
         return match quality {
             None | Some(0) => media_playlist(channel, reference, "main", wants).await,
-            Some(_) => Ok(out_of_range(1)),
+            Some(_) => Err(out_of_range(1)),
         };
     }
     let body = index.identity().body;
@@ -108,19 +109,19 @@ async fn whole(
         let tracks = tracks_by_bandwidth(&body);
         return match tracks.get(quality) {
             Some(track) => media_playlist(channel, reference, track, wants).await,
-            None => Ok(out_of_range(tracks.len())),
+            None => Err(out_of_range(tracks.len())),
         };
     }
     let headers = [(CONTENT_TYPE, PLAYLIST), (CACHE_CONTROL, "no-cache")];
-    match relayed(&body, reference) {
-        Ok(text) => Ok((headers, text).into_response()),
-        Err(error) => Ok(detail(StatusCode::BAD_GATEWAY, error.to_string())),
-    }
+    let text = relayed(&body, reference)
+        .map_err(|error| Problem::new(ErrorKind::Corrupt, "playlist", error.to_string()))?;
+    Ok((headers, text).into_response())
 }
 
-fn out_of_range(count: usize) -> Response {
-    let why = format!("quality is out of range: there are {count} variants, from 0");
-    detail(StatusCode::BAD_REQUEST, why)
+fn out_of_range(count: usize) -> Problem {
+    invalid(format!(
+        "quality is out of range: there are {count} variants, from 0"
+    ))
 }
 
 /// The multivariant playlist with its URIs led through us.
@@ -180,33 +181,27 @@ fn find(app: &App, text: &str) -> Option<Found> {
 
 /// Bytes: a segment, a key, a file.
 pub(super) async fn relay(
+    _: Viewer,
     State(app): State<App>,
-    Query(asked): Query<Asked>,
+    Params(asked): Params<Asked>,
     method: Method,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Compat> {
     let wants = Wants::of(&method, &headers);
     if let Some((channel, track, name)) = of_channel(&app, &asked.url) {
-        let served: Result<Response, Problem> = match track {
-            Some(track) => file_of(&channel, track, name, &wants),
-            None => extra(&channel, name)
-                .await
-                .map(|body| media::passing(&body, &wants)),
+        let response = match track {
+            Some(track) => file_of(&channel, track, name, &wants)?,
+            None => media::passing(&extra(&channel, name).await?, &wants),
         };
-        let response = served.unwrap_or_else(IntoResponse::into_response);
         count(&channel, &response);
-        return response;
+        return Ok(response);
     }
     let found = decoded(&asked.url).and_then(|text| find(&app, &text));
-    let Some(found) = found.filter(|found| found.track.is_none()) else {
-        return detail(StatusCode::FORBIDDEN, FORBIDDEN);
-    };
+    let found = found.filter(|found| found.track.is_none());
+    let found = found.ok_or_else(unknown)?;
     match found.kind {
-        Kind::Hls => detail(
-            StatusCode::BAD_REQUEST,
-            "this is a playlist, which /proxy has",
-        ),
-        Kind::File | Kind::Ts => file::relay(&app, &found.key, &headers).await,
+        Kind::Hls => Err(invalid("this is a playlist, which /proxy has").into()),
+        Kind::File | Kind::Ts => Ok(file::relay(&app, &found.key, &method, &headers).await?),
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) async fn export(State(app): State<App>) -> Response {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Window {
     /// RFC 3339; else a day ago.
     from: Option<String>,

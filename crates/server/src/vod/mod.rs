@@ -16,16 +16,13 @@ use std::net::IpAddr;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
-use axum::response::{IntoResponse, Response};
+use axum::middleware;
 use axum::routing::{delete, get, post};
-use axum::{Json, middleware};
 use grant::{Actions, Ask, Wanted};
 use http::request::Parts;
-use serde_json::json;
 
 use crate::client::{Requester, peer};
 use crate::cors;
-use crate::error::Problem;
 use crate::state::App;
 
 pub use shares::{ShareOptions, create_share, describe_share};
@@ -118,29 +115,5 @@ impl FromRequestParts<App> for Caller {
             address: requester.key.address,
             user_agent: requester.key.user_agent,
         })
-    }
-}
-
-/// An error of a compatible route: `{"detail": "…"}`, as its clients read it.
-#[derive(Debug)]
-pub(crate) struct Compat(Problem);
-
-impl<E: Into<Problem>> From<E> for Compat {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-impl IntoResponse for Compat {
-    fn into_response(self) -> Response {
-        let detail = json!({ "detail": self.0.detail() });
-        // Logs the cause, and sets the headers that go with the status.
-        let mut response = self.0.into_response();
-        let (mut parts, _) = std::mem::take(&mut response).into_parts();
-        parts.headers.remove(http::header::CONTENT_TYPE);
-        parts.headers.remove(http::header::CONTENT_LENGTH);
-        let json = Json(detail).into_response();
-        parts.headers.extend(json.headers().clone());
-        Response::from_parts(parts, json.into_body())
     }
 }

@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use grant::{Actions, Admitted, Wanted};
 use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, IF_RANGE, LOCATION, RANGE,
-    REFERRER_POLICY, VARY,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, REFERRER_POLICY,
+    VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use uuid::Uuid;
@@ -142,10 +142,7 @@ fn parts<'a>(path: &'a str, face: &str) -> Result<(Uuid, &'a str, &'a str), Prob
 }
 
 fn asked<'a>(path: &'a str, method: &Method, headers: &'a HeaderMap) -> Asked<'a> {
-    // RFC 9110 §14.2: ranges are of GET. One of something older than what is here would be a part of
-    // something else: all of it, then.
-    let ranged = method == Method::GET && !headers.contains_key(IF_RANGE);
-    let range = headers.get(RANGE).filter(|_| ranged);
+    let range = media::range(method, headers);
     Asked {
         path,
         head: method == Method::HEAD,

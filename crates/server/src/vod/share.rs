@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use vod::Asset;
 
+use super::Caller;
 use super::shares::Share;
 use super::stream::{Permit, StreamUrl, url_of};
-use super::{Caller, Compat};
 use crate::body::Whole;
-use crate::error::Problem;
+use crate::error::{Compat, Problem};
 use crate::page;
 use crate::state::App;
 

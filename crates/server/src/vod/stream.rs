@@ -10,9 +10,9 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use vod::{Asset, encode_path};
 
-use super::{Caller, Compat, play};
+use super::{Caller, play};
 use crate::auth::{bearer, has_key};
-use crate::error::Problem;
+use crate::error::{Compat, Problem};
 use crate::state::App;
 
 /// Where to play, or to save.
