@@ -60,7 +60,7 @@ export async function canned(page, { root, channel, now = Date.now(), tokens = [
 
   if (broken) await on(/^\/demo\/state$/, (route) => json(route, demo(channel, now)));
   await on(/^\/schedule$/, (route) => json(route, schedule(now, [channel])));
-  await on(/^\/streams$/, (route) => json(route, { streams: [{ url: STREAM, site_key: "club", site_name: "Club TV", quality: "720p", title: "Court One", id: "cam-1", is_live: true }], count: 1 }));
+  await on(/^\/streams\/all$/, (route) => json(route, { streams: [{ url: STREAM, site_key: "club", site_name: "Club TV", quality: "720p", title: "Court One", id: "cam-1", is_live: true, kind: "hls" }], count: 1 }));
   await on(/^\/streams\/activate$/, (route, request) => (request.postDataJSON().url === STREAM ? json(route, { status: "activated", url: STREAM, site_key: "club", active_count: 1 }) : json(route, { status: "error", detail: "unknown" })));
   await on(/^\/proxy$/, playlist);
   await on(/^\/api\/v1\/assets$/, (route) => json(route, { assets: [{ id: ASSET, name: "Final cut", kind: "video", size: 734003200 }] }));

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 const POLL_MS = 100;
 /** Parts that a gateway may not have are asked for once; that they are not there is no error. */
-const OPTIONAL = /\/(demo\/state|schedule|streams|api\/v1\/(assets|mounts))$/;
+const OPTIONAL = /\/(demo\/state|schedule|streams\/all|api\/v1\/(assets|mounts))$/;
 
 export class Visit {
   static async of(browser, { root, size = "1280x800", scheme = "dark", key = "", reducedMotion = "no-preference", prepare = async () => {} }) {

@@ -44,7 +44,7 @@ class Library {
 
   /** Whoever asks while it is being read waits for the same answer. */
   read() {
-    const all = () => Promise.all([this.#readChannels(), this.#optional("streams", "streams", readStreams), this.#withKey()]);
+    const all = () => Promise.all([this.#readChannels(), this.#optional("streams", "streams/all", readStreams), this.#withKey()]);
     this.#reading ??= all().finally(() => (this.#reading = null));
     return this.#reading;
   }
@@ -111,10 +111,15 @@ async function readList() {
   }
 }
 
+/** What is live, and files, of which nobody can say so. */
 export function readStreams({ streams = [] }) {
-  return streams.map(({ id, url, title, site_key, site_name, quality }) => ({
-    ref: `stream:${site_key}:${id}`, kind: "stream", id, url, site_key, title: title || id, group: site_name ?? site_key, note: [site_name ?? site_key, quality].filter(Boolean).join(" · "), logo: "",
-  }));
+  return streams
+    .filter(({ is_live, kind }) => is_live || kind === "file")
+    .map(({ id, url, title, site_key, site_name, quality, kind }) => {
+      const isFile = kind === "file";
+      const note = [site_name ?? site_key, quality, isFile ? "file" : ""].filter(Boolean).join(" · ");
+      return { ref: `stream:${site_key}:${id}`, kind: "stream", isFile, id, url, site_key, title: title || id, group: site_name ?? site_key, note, logo: "" };
+    });
 }
 
 export function readAssets({ assets = [] }) {
@@ -141,10 +146,11 @@ async function openAsset(id) {
   return { url: address(url.replace(/^\//, "")), kind: /\.m3u8(\?|$)/.test(url) ? "hls" : "file" };
 }
 
-async function openStream({ url, site_key }) {
+async function openStream({ url, site_key, isFile }) {
   const answer = await getJson("streams/activate", { json: { url, site_key } });
   if (answer.status === "error") throw new Error(answer.detail ?? "the stream cannot be activated");
-  return { url: address(`proxy?url=${base64url(url)}`), kind: "hls" };
+  const query = `?url=${base64url(url)}`;
+  return isFile ? { url: address(`relay${query}`), kind: "file" } : { url: address(`proxy${query}`), kind: "hls" };
 }
 
 function base64url(text) {

@@ -222,14 +222,21 @@ export class Player extends EventTarget {
   #attachFile() {
     const place = this.#place();
     this.video.src = this.url;
-    if (place) this.video.addEventListener("loadedmetadata", () => (this.video.currentTime = place), { signal: this.life.signal, once: true });
-    this.video.onerror = () => {
-      if (this.state === "closed" || this.hls) return;
-      this.counts.errors += 1;
-      if (this.video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED && !this.last.started) this.#set("failed", UNPLAYABLE);
-      else this.#trouble({ kind: "network", details: "manifestLoadError", has_levels: false });
-    };
+    if (place) this.video.currentTime = place;
+    this.video.onerror = () => this.#onFileError();
     this.#resume();
+  }
+
+  /** Browsers call whatever they were not given a file of "not supported": the gateway says what it was. */
+  async #onFileError() {
+    if (this.state === "closed" || this.hls) return;
+    this.counts.errors += 1;
+    const foreign = this.video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
+    const ours = new URL(this.url).origin === location.origin;
+    const answer = foreign && ours ? await fetch(this.url, { method: "HEAD", cache: "no-store" }).catch(() => null) : null;
+    if (this.state === "closed") return;
+    if (foreign && (answer?.ok || !ours) && !this.last.started) this.#set("failed", UNPLAYABLE);
+    else this.#trouble({ kind: "network", details: "manifestLoadError", code: answer?.status ?? 0, retry_after_s: Number(answer?.headers.get("Retry-After")) || 0, has_levels: false });
   }
 
   /** Where a recording goes on under a fresh address. */

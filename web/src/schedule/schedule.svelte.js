@@ -30,7 +30,10 @@ class Schedule {
       this.events = readSchedule(answer);
       this.season = String(answer.season ?? "");
       this.fetchedAt = Date.parse(answer.fetched_at);
-      [this.known, this.absent] = [true, false];
+      // One that has nothing and was never fetched is none, or its source has not answered yet.
+      this.known = this.events.length > 0 || Number.isFinite(this.fetchedAt);
+      this.absent = !this.known;
+      if (this.absent) wait = RETRY_MS;
     } catch (error) {
       this.absent = !this.known;
       if (error.absent) return;

@@ -1,4 +1,4 @@
-// What the administrator's view knows: channels and viewers. Read again whenever the event stream says that
+// What the administrator's view knows: channels, viewers and resolvers. Read again whenever the event stream says that
 // something happened, and every few seconds in case it says nothing.
 
 import { apiKey, events, getJson, request, setApiKey } from "../api.js";
@@ -14,6 +14,8 @@ export class Status {
   open = $state(Boolean(apiKey()));
   channels = $state.raw(null);
   viewers = $state.raw([]);
+  resolvers = $state.raw([]);
+  readAt = $state(0);
   log = $state.raw([]);
   complaint = $state("");
   #life = null;
@@ -44,7 +46,7 @@ export class Status {
   forget(complaint = "") {
     this.stop();
     setApiKey("");
-    Object.assign(this, { open: false, channels: null, viewers: [], log: [], complaint });
+    Object.assign(this, { open: false, channels: null, viewers: [], resolvers: [], log: [], complaint });
   }
 
   switchTo(id, source) {
@@ -69,9 +71,9 @@ export class Status {
     clearTimeout(this.#timer);
     const life = this.#life;
     try {
-      const [{ channels = [] }, { viewers = [] }] = await Promise.all(["channels", "viewers"].map((name) => getJson(`api/v1/${name}`, { withKey: true })));
+      const [{ channels = [] }, { viewers = [] }, { resolvers = [] }] = await Promise.all(["channels", "viewers", "resolvers"].map((name) => getJson(`api/v1/${name}`, { withKey: true })));
       if (life !== this.#life) return;
-      Object.assign(this, { channels, viewers });
+      Object.assign(this, { channels, viewers, resolvers, readAt: Date.now() });
     } catch (error) {
       if (life !== this.#life) return;
       if (error.refused) {

@@ -30,8 +30,8 @@ pub(crate) struct Gateway {
 
 /// The API key of [`Gateway::serve`].
 pub(crate) const KEY: &str = "browser-key-that-no-log-may-show";
-const SCENARIO: Duration = Duration::from_secs(240);
 const LISTENING: Duration = Duration::from_secs(10);
+const SCENARIO: Duration = Duration::from_secs(240);
 const LOG: &str = "perennial.log";
 
 impl Gateway {
@@ -56,8 +56,13 @@ impl Gateway {
             let sources = sources.iter().map(source).collect::<String>();
             format!("[[channel]]\nid = \"{id}\"\n{sources}")
         });
+        Self::configured(&channels.collect::<String>()).await
+    }
+
+    /// `perennial serve` with this configuration and the API key [`KEY`].
+    pub(crate) async fn configured(toml: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let toml = format!("version = 1\n{}", channels.collect::<String>());
+        let toml = format!("version = 1\n{toml}");
         std::fs::write(folder.path().join("perennial.toml"), toml).unwrap();
         std::fs::write(folder.path().join("key"), KEY).unwrap();
         Self::start_in(folder, vec!["serve".into()]).await
@@ -147,6 +152,13 @@ impl Drop for Gateway {
             eprintln!("{}", self.log());
         }
     }
+}
+
+/// Uses the watch page as a file of `e2e/scenarios` says; the key stays out of the log.
+pub(crate) async fn use_page(name: &str, gateway: &Gateway) {
+    scenario(name, gateway, KEY).await;
+    let log = gateway.log();
+    assert!(!log.contains(KEY), "the gateway's log tells the key");
 }
 
 /// What a viewer never wants to see, and a channel never causes.
