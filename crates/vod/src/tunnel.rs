@@ -13,6 +13,7 @@ use bytes::Bytes;
 use fetch::Streaming;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use moka::future::Cache;
+use moka::ops::compute::Op;
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -100,8 +101,8 @@ impl Tunnels {
         range: ByteRange,
         now_ms: i64,
     ) -> Result<Object, Error> {
-        match self.entry(library, key, now_ms).await? {
-            Entry::Transfer(transfer) => Ok(transfer.read(range)),
+        let mut transfer = match self.entry(library, key, now_ms).await? {
+            Entry::Transfer(transfer) => transfer,
             Entry::Long(meta) => {
                 let blocks = Blocks {
                     tunnels: self.clone(),
@@ -110,9 +111,19 @@ impl Tunnels {
                     meta,
                     now_ms,
                 };
-                blocks.read(range).await
+                return blocks.read(range).await;
             }
+        };
+        if transfer.reaches(range.start).await.is_err() {
+            // Nothing was sent yet: the same object may come whole another time.
+            if let Entry::Transfer(new) = self.entry(library, key, now_ms).await?
+                && new.meta == transfer.meta
+            {
+                transfer = new;
+            }
+            transfer.reaches(range.start).await?;
         }
+        Ok(transfer.read(range))
     }
 
     async fn entry(&self, library: &Arc<Library>, key: &str, now_ms: i64) -> Result<Entry, Error> {
@@ -121,26 +132,61 @@ impl Tunnels {
             key: key.to_owned(),
             block: None,
         };
-        let (tunnels, again) = (self.clone(), id.clone());
-        let open = async move {
+        self.sound(&id, || self.open(&id, library, now_ms)).await
+    }
+
+    /// What the cache has, or else what `open` makes of it; never a transfer that failed before. One may
+    /// fail while it is being put into the cache, so that forgetting it when it fails is not enough.
+    async fn sound<F>(&self, id: &Id, open: impl Fn() -> F) -> Result<Entry, Error>
+    where
+        F: Future<Output = Result<Entry, Error>> + Send,
+    {
+        let get = || async {
+            let entry = self.0.try_get_with_by_ref(id, Box::pin(open())).await;
+            entry.map_err(|error: Arc<Error>| Error::clone(&error))
+        };
+        match get().await? {
+            Entry::Transfer(transfer) if transfer.has_failed() => {
+                self.forget(id, &transfer).await;
+                get().await
+            }
+            entry => Ok(entry),
+        }
+    }
+
+    /// Forgets a transfer, unless another has taken its place.
+    async fn forget(&self, id: &Id, failed: &Arc<Transfer>) {
+        let forget = async |known: Option<moka::Entry<Id, Entry>>| match known
+            .as_ref()
+            .map(moka::Entry::value)
+        {
+            Some(Entry::Transfer(transfer)) if Arc::ptr_eq(transfer, failed) => Op::Remove,
+            _ => Op::Nop,
+        };
+        self.0.entry_by_ref(id).and_compute_with(forget).await;
+    }
+
+    fn open(
+        &self,
+        id: &Id,
+        library: &Arc<Library>,
+        now_ms: i64,
+    ) -> impl Future<Output = Result<Entry, Error>> + Send + 'static {
+        let (tunnels, id, library) = (self.clone(), id.clone(), library.clone());
+        async move {
             let bucket = library.bucket().ok_or(NOT_A_BUCKET)?;
-            let streaming = bucket.open(key, None, None, now_ms).await?;
+            let streaming = bucket.open(&id.key, None, None, now_ms).await?;
             let length = streaming
                 .head
                 .length
-                .ok_or_else(|| unwell(library, key, "sends no length"))?;
+                .ok_or_else(|| unwell(&library, &id.key, "sends no length"))?;
             let meta = Meta::of(&streaming.head, length);
             if length > WHOLE_MAX {
                 return Ok(Entry::Long(meta));
             }
-            Ok(Entry::Transfer(
-                tunnels.begin(again, meta, length, streaming, library),
-            ))
-        };
-        self.0
-            .try_get_with(id, Box::pin(open))
-            .await
-            .map_err(|error: Arc<Error>| Error::clone(&error))
+            let transfer = tunnels.begin(id, meta, length, streaming, &library);
+            Ok(Entry::Transfer(transfer))
+        }
     }
 
     /// Lets the bytes come in, whether anybody reads them or not.
@@ -158,7 +204,7 @@ impl Tunnels {
             chunks: Mutex::default(),
             progress: watch::Sender::new(Progress::Arriving),
         });
-        let (arriving, cache, library) = (transfer.clone(), self.0.clone(), library.clone());
+        let (arriving, tunnels, library) = (transfer.clone(), self.clone(), library.clone());
         task::spawn("transfer from a store", async move {
             let traffic = library.bucket().map(Bucket::traffic);
             let end = loop {
@@ -183,10 +229,11 @@ impl Tunnels {
             if let Progress::Failed(error) = &end {
                 tracing::warn!(%error, "a transfer failed");
                 traffic.inspect(|traffic| traffic.failed());
-                // The next who asks begins anew.
-                cache.invalidate(&id).await;
             }
             arriving.progress.send_replace(end);
+            if arriving.has_failed() {
+                tunnels.forget(&id, &arriving).await;
+            }
         });
         transfer
     }
@@ -204,6 +251,29 @@ impl Transfer {
 
     fn arrived(&self) -> u64 {
         self.chunks().iter().map(|chunk| chunk.len() as u64).sum()
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Failed(_))
+    }
+
+    /// Waits until the byte at `at` is there.
+    async fn reaches(&self, at: u64) -> Result<(), Error> {
+        let mut progress = self.progress.subscribe();
+        loop {
+            // Seen before the chunks are looked at, so that none can arrive in between unnoticed.
+            let now = progress.borrow_and_update().clone();
+            if self.arrived() > at {
+                return Ok(());
+            }
+            match now {
+                Progress::Failed(error) => return Err(error),
+                Progress::Complete => return Ok(()),
+                Progress::Arriving => {}
+            }
+            // The sender lives as long as `self`.
+            let _ = progress.changed().await;
+        }
     }
 
     /// The bytes of `range`, as they come.
@@ -289,7 +359,12 @@ impl Blocks {
 
     /// What of `range` lies in a block; the next block is asked for meanwhile.
     async fn part(&self, range: ByteRange, index: u64) -> Result<Object, Error> {
-        let transfer = self.block(index).await?;
+        let start = index * BLOCK;
+        let wanted = ByteRange {
+            start: range.start.max(start) - start,
+            end: range.end.min(start + BLOCK) - start,
+        };
+        let mut transfer = self.block(index).await?;
         if (index + 1) * BLOCK < range.end {
             let blocks = self.clone();
             task::spawn("read-ahead", async move {
@@ -298,14 +373,28 @@ impl Blocks {
                 }
             });
         }
-        let start = index * BLOCK;
-        Ok(transfer.read(ByteRange {
-            start: range.start.max(start) - start,
-            end: range.end.min(start + BLOCK) - start,
-        }))
+        if transfer.reaches(wanted.start).await.is_err() {
+            // Nothing of it was sent yet, and it is a block of the same ETag.
+            transfer = self.block(index).await?;
+            transfer.reaches(wanted.start).await?;
+        }
+        Ok(transfer.read(wanted))
     }
 
     async fn block(&self, index: u64) -> Result<Arc<Transfer>, Error> {
+        let id = Id {
+            library: self.library.id().to_owned(),
+            key: self.key.clone(),
+            block: Some((self.meta.etag.clone(), index)),
+        };
+        let open = || self.clone().open(id.clone(), index);
+        match self.tunnels.sound(&id, open).await? {
+            Entry::Transfer(transfer) => Ok(transfer),
+            Entry::Long(_) => Err(NOT_A_BUCKET),
+        }
+    }
+
+    async fn open(self, id: Id, index: u64) -> Result<Entry, Error> {
         let Self {
             tunnels,
             library,
@@ -313,37 +402,23 @@ impl Blocks {
             meta,
             now_ms,
         } = self;
-        let id = Id {
-            library: library.id().to_owned(),
-            key: key.clone(),
-            block: Some((meta.etag.clone(), index)),
-        };
         let range = ByteRange {
             start: index * BLOCK,
             end: ((index + 1) * BLOCK).min(meta.length),
         };
-        let again = id.clone();
-        let open = async move {
-            let bucket = library.bucket().ok_or(NOT_A_BUCKET)?;
-            let opened = bucket
-                .open(key, Some(range), Some(&meta.etag), *now_ms)
-                .await;
-            if opened.is_err() {
-                // It may be another object by now: ask again what it is.
-                let whole = Id {
-                    block: None,
-                    ..again.clone()
-                };
-                tunnels.0.invalidate(&whole).await;
-            }
-            let transfer = tunnels.begin(again, meta.clone(), range.len(), opened?, library);
-            Ok(Entry::Transfer(transfer))
-        };
-        let entry = tunnels.0.try_get_with(id, Box::pin(open)).await;
-        match entry.map_err(|error: Arc<Error>| Error::clone(&error))? {
-            Entry::Transfer(transfer) => Ok(transfer),
-            Entry::Long(_) => Err(NOT_A_BUCKET),
+        let bucket = library.bucket().ok_or(NOT_A_BUCKET)?;
+        let opened = bucket.open(&key, Some(range), Some(&meta.etag), now_ms);
+        let opened = opened.await;
+        if opened.is_err() {
+            // It may be another object by now: ask again what it is.
+            let whole = Id {
+                block: None,
+                ..id.clone()
+            };
+            tunnels.0.invalidate(&whole).await;
         }
+        let transfer = tunnels.begin(id, meta, range.len(), opened?, &library);
+        Ok(Entry::Transfer(transfer))
     }
 }
 

@@ -841,6 +841,45 @@ async fn a_directory_serves_what_lies_in_it_and_nothing_else() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_is_forgotten_however_soon_it_fails() {
+    let s3 = S3::start().await;
+    put_film(&s3, "f");
+    let vod = vod(Where::S3(s3.spec()), Segments::Tunnel).await;
+    let asset = film(&vod, "f").await;
+    for n in 0..100 {
+        let path = format!("small-{n}.ts");
+        s3.put(&format!("f/{path}"), "as small as a segment may be");
+        s3.set_fault(Some(Fault::Cut));
+        let error = bytes(&vod, &asset, &path, None).await.unwrap_err();
+        assert_eq!(error.code(), "store_unwell", "{error}");
+        s3.set_fault(None);
+        let sent = bytes(&vod, &asset, &path, None).await.unwrap();
+        assert_eq!(sent, "as small as a segment may be");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_without_a_byte_gets_another_try() {
+    let s3 = S3::start().await;
+    put_film(&s3, "f");
+    let length = 9 << 20;
+    s3.put("f/long.ts", pattern(length));
+    let vod = vod(Where::S3(s3.spec()), Segments::Tunnel).await;
+    let asset = film(&vod, "f").await;
+    // Half of what is asked for comes, once: what lies behind it is asked for anew.
+    for (path, length, range) in [
+        ("v%200/seg%201.ts", 100_000, "bytes=60000-"),
+        ("long.ts", length, "bytes=7340032-"),
+    ] {
+        s3.set_fault(Some(Fault::CutOnce));
+        let sent = bytes(&vod, &asset, path, Some(range)).await.unwrap();
+        let start = range[6..range.len() - 1].parse::<usize>().unwrap();
+        assert!(sent == pattern(length)[start..], "{path}");
+        s3.set_fault(None);
+    }
+}
+
 #[tokio::test]
 async fn a_reader_joins_a_transfer_midway() {
     let s3 = S3::start().await;

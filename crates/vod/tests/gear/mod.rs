@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use base::Redacted;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -50,6 +51,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// Half of the body, then the connection ends.
     Cut,
+    /// As `Cut`, for one object; then it is well.
+    CutOnce,
     /// Nothing, for so long.
     Slow(Duration),
 }
@@ -167,7 +170,13 @@ impl Shared {
             range: header("range"),
             status: 0,
         };
-        let fault = self.fault.lock().unwrap().clone();
+        let fault = {
+            let mut fault = self.fault.lock().unwrap();
+            match &*fault {
+                Some(Fault::CutOnce) if request.method() == Method::GET => fault.take(),
+                _ => fault.clone(),
+            }
+        };
         let mut response = match fault {
             Some(Fault::Status(status)) => answer(status),
             // A store's answer to a browser that asks before it sends.
@@ -181,7 +190,7 @@ impl Shared {
                     |_| answer(500),
                     |response| response.map(|body| body.map_err(Into::into).boxed()),
                 );
-                if matches!(fault, Some(Fault::Cut)) {
+                if matches!(fault, Some(Fault::Cut | Fault::CutOnce)) {
                     cut(response).await
                 } else {
                     response
@@ -219,10 +228,12 @@ async fn cut(response: Response<Body>) -> Response<Body> {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let half = bytes.slice(..bytes.len() / 2);
-    let frames = [
-        Ok(Frame::data(half)),
-        Err("the connection ends here".into()),
-    ];
-    let body = StreamBody::new(futures_util::stream::iter(frames));
+    let end = futures_util::stream::once(async {
+        // So that head and half are on their way before the connection ends.
+        tokio::task::yield_now().await;
+        Err("the connection ends here".into())
+    });
+    let frames = futures_util::stream::iter([Ok(Frame::data(half))]).chain(end);
+    let body = StreamBody::new(frames);
     Response::from_parts(parts, BodyExt::boxed(body))
 }
