@@ -80,11 +80,14 @@ fn server(s: &mut Table<'_, '_>) -> Server {
             Item::List(Vec::new()),
             kind::networks,
         ),
-        data_dir: s.get(
-            restart("data_dir"),
-            "perennial-data",
-            kind::not_empty(kind::path),
-        ),
+        data_dir: {
+            let path = s.get(
+                restart("data_dir"),
+                "perennial-data",
+                kind::not_empty(kind::path),
+            );
+            s.beside_the_file(path)
+        },
         tls: s.table("tls", tls),
     }
 }

@@ -137,11 +137,14 @@ impl<'r, 'd> Section<'r, 'd> {
         Some(self.beside_the_file(path))
     }
 
-    /// Resolves `path`, the value of the key read last, against the file's directory.
+    /// Resolves `path`, the value of the key read last, against the file's directory, unless it came from
+    /// the environment.
     pub(super) fn beside_the_file(&self, path: PathBuf) -> PathBuf {
         let origin = self.reader.settings.last().map(|setting| &setting.origin);
         match (origin, self.reader.source) {
-            (Some(Origin::File { .. }), Some(source)) => source.directory().join(path),
+            (Some(Origin::File { .. } | Origin::Default), Some(source)) => {
+                source.directory().join(path)
+            }
             _ => path,
         }
     }

@@ -492,7 +492,30 @@ fn paths_of_the_file_are_relative_to_its_directory() {
         .unwrap()
         .config;
     assert_eq!(config.auth.api_key_file, Some(PathBuf::from("/etc/tv/key")));
-    assert_eq!(config.server.data_dir, PathBuf::from("perennial-data"));
+    let data_dir = |text: &str, env: &[(&str, &str)]| {
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let loaded = Config::parse("/etc/tv/perennial.toml", text, env).unwrap();
+        loaded.config.server.data_dir
+    };
+    for (text, env, expected) in [
+        (text, &[][..], "/etc/tv/perennial-data"),
+        (
+            "version = 1\n[server]\ndata_dir = \"state\"\n",
+            &[],
+            "/etc/tv/state",
+        ),
+        (
+            "version = 1\n[server]\ndata_dir = \"/srv/tv\"\n",
+            &[],
+            "/srv/tv",
+        ),
+        // Who sets a variable stands in the working directory.
+        (text, &[("PERENNIAL_SERVER__DATA_DIR", "here")], "here"),
+    ] {
+        assert_eq!(data_dir(text, env), PathBuf::from(expected));
+    }
 }
 
 #[test]
