@@ -189,6 +189,14 @@ impl Gate {
         })
     }
 
+    /// What a grant opens, whether it is good for that any more or not.
+    ///
+    /// # Errors
+    /// It is none of ours.
+    pub fn scope_of(&self, text: &str) -> Result<Subject, Refused> {
+        Ok(text::open(text, &self.keys())?.scope)
+    }
+
     /// Whether what was admitted may go on. Costs two comparisons as long as nothing was revoked.
     ///
     /// # Errors

@@ -10,9 +10,6 @@ use serde_json::json;
 use crate::TokenError;
 use crate::jwt::{Parts, hs256_fits, sign_hs256};
 
-/// How long tokens that others mint live, at most: what tells when one without `iat` was made.
-pub const LIFETIME_S: i64 = 24 * 60 * 60;
-
 /// What a token says.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HlsToken {
@@ -20,8 +17,8 @@ pub struct HlsToken {
     pub prefix: String,
     /// `exp`, in seconds since the Unix epoch.
     pub expires_s: i64,
-    /// Not later than this it was made: `iat`, else what `exp` leads to.
-    pub made_s: i64,
+    /// When it was made: `iat`. Not every minter says so.
+    pub made_s: Option<i64>,
     /// Our own claim.
     pub grant: Option<String>,
 }
@@ -55,7 +52,7 @@ pub fn open(secret: &[u8], token: &str, now_s: i64) -> Result<HlsToken, TokenErr
     Ok(HlsToken {
         prefix: parts.text("pfx")?.to_owned(),
         expires_s,
-        made_s: parts.date("iat")?.unwrap_or(expires_s - LIFETIME_S),
+        made_s: parts.date("iat")?,
         grant,
     })
 }

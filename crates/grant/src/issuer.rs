@@ -111,6 +111,9 @@ impl Issuer {
             Algorithm::EdDsa => "Ed25519 public key in PEM",
             Algorithm::Es256 => "P-256 public key in PEM",
             Algorithm::Rs256 => "RSA public key in PEM",
+            Algorithm::Hs256 if is_pem(file) => {
+                "secret but a PEM, and whoever has a public key could sign with it"
+            }
             Algorithm::Hs256 => "secret of 32 bytes or more",
         };
         Ok(Self {
@@ -211,7 +214,12 @@ fn actions(parts: &Parts<'_>) -> Result<Actions, TokenError> {
 
 fn secret(file: &[u8]) -> Option<Vec<u8>> {
     let secret = file.trim_ascii_end();
-    (secret.len() >= SECRET_LENGTH_MIN).then(|| secret.to_vec())
+    (secret.len() >= SECRET_LENGTH_MIN && !is_pem(file)).then(|| secret.to_vec())
+}
+
+/// A public key as a secret would let everybody sign (RFC 8725 §2.1).
+fn is_pem(file: &[u8]) -> bool {
+    file.trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
 fn public(file: &[u8], key_of: impl Fn(&[u8]) -> Option<&[u8]>) -> Option<Vec<u8>> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use base::Redacted;
+use base::{ChannelId, Redacted};
 use grant::Rules;
 use hls::channel::VariantFilter;
 use live::spec::ChannelSpec;
@@ -17,6 +17,7 @@ use schedule::Schedules;
 use server::{Access, App, GrantSettings, Grants, Listener, Reload, Tls, UsenetFace};
 use store::{Location, Store};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use usenet::Usenet;
 use vod::{LibrarySpec, S3Spec, Vod, Where};
 
@@ -221,9 +222,28 @@ impl Libraries {
 /// What a command works on, beside a running gateway or alone.
 #[derive(Debug)]
 pub(crate) struct Beside {
+    public_url: Option<Url>,
+    channels: Vec<ChannelId>,
     pub(crate) store: Store,
     pub(crate) vod: Vod,
     pub(crate) grants: Grants,
+}
+
+impl Beside {
+    /// A path of the gateway as players reach it, where the configuration says how.
+    pub(crate) fn link(&self, path: &str) -> String {
+        let base = self.public_url.as_ref().map_or("", Url::as_str);
+        format!("{}{path}", base.trim_end_matches('/'))
+    }
+
+    /// Whether the configuration or the API made a channel.
+    pub(crate) async fn has_channel(&self, id: &ChannelId) -> anyhow::Result<bool> {
+        if self.channels.contains(id) {
+            return Ok(true);
+        }
+        let stored = self.store.channels().await.map_err(with_hint)?;
+        Ok(stored.iter().any(|stored| stored.id == *id))
+    }
 }
 
 /// Runs a command on the state of the configuration `file`.
@@ -240,7 +260,15 @@ pub(crate) fn beside(
             let Libraries { vod, grants } =
                 Libraries::open(config, &store, Vec::new(), clock).await?;
             let state = store.clone();
-            let done = work(Beside { store, vod, grants }).await;
+            let channels = config.channels.iter().map(|channel| channel.id.clone());
+            let beside = Beside {
+                public_url: config.server.public_url.clone(),
+                channels: channels.collect(),
+                store,
+                vod,
+                grants,
+            };
+            let done = work(beside).await;
             state.close().await.map_err(with_hint)?;
             done
         })
@@ -295,6 +323,7 @@ pub(crate) fn grant_settings(config: &Config) -> anyhow::Result<GrantSettings> {
             ttl: grants.ttl,
             idle_max: grants.max,
         },
+        hls_lifetime: grants.jwt_lifetime,
         hls_secret: grants
             .jwt_secret
             .as_ref()

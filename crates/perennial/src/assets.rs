@@ -95,8 +95,8 @@ async fn scan(vod: &Vod, library: &str, prefix: &str) -> anyhow::Result<()> {
         }
     };
     log::say(&format!(
-        "{} objects seen, {} assets added, {} known before, {} of the added cannot be played\n",
-        status.seen, status.added, status.known, status.unplayable
+        "{} objects seen, {} assets added, {} known before, {} of the added cannot be played, {} are gone\n",
+        status.seen, status.added, status.known, status.unplayable, status.gone
     ));
     if let Some(error) = status.error {
         bail!(

@@ -36,7 +36,7 @@ async fn carry_out(verb: GrantVerb, beside: &Beside) -> anyhow::Result<Exit> {
             };
             let (grant, path) = match (asset, channel.as_deref()) {
                 (Some(asset), _) => {
-                    let asset = beside.vod.asset(&asset).await?;
+                    let asset = beside.vod.wanted(&asset).await?;
                     let path = beside.vod.entry_path(&asset)?;
                     let (grant, text) = mint(beside, order(Subject::Asset(asset.id)))?;
                     (grant, format!("/vod/{}/{text}/{path}", asset.id))
@@ -47,13 +47,18 @@ async fn carry_out(verb: GrantVerb, beside: &Beside) -> anyhow::Result<Exit> {
                 }
                 (None, Some(id)) => {
                     let id: ChannelId = id.parse()?;
+                    if !beside.has_channel(&id).await? {
+                        log::complain(&format!(
+                            "there is no channel \"{id}\" yet; the grant is for it when there is"
+                        ));
+                    }
                     let (grant, text) = mint(beside, order(Subject::Channel(id.to_string())))?;
                     (grant, format!("/live/g/{text}/{id}/index.m3u8"))
                 }
                 (None, None) => bail!("give --asset or --channel"),
             };
             log::complain(&format!("grant {}", grant.session));
-            log::say(&format!("{path}\n"));
+            log::say(&format!("{}\n", beside.link(&path)));
         }
         GrantVerb::Revoke { id, .. } => {
             let session: grant::SessionId =

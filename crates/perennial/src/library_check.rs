@@ -30,7 +30,15 @@ pub(crate) async fn all(config: &Config) -> anyhow::Result<usize> {
     let clock = SystemClock::new();
     let mut failed = 0;
     for spec in app::library_specs(config) {
-        let library = Library::new(spec, client.clone())?;
+        let id = spec.id.clone();
+        let library = match Library::new(spec, client.clone()) {
+            Ok(library) => library,
+            Err(error) => {
+                failed += 1;
+                log::say(&format!("FAIL  library {id}: {error}\n"));
+                continue;
+            }
+        };
         let origin = config.server.public_url.as_ref();
         let origin = origin.map(|url| url.origin().ascii_serialization());
         let now_ms = base::Clock::unix_ms(&clock);
@@ -57,8 +65,11 @@ pub(crate) async fn slates(config: &Config) -> anyhow::Result<usize> {
     let location = Location::Directory(config.server.data_dir.clone());
     let store = Store::join(&location).await.map_err(app::with_hint)?;
     let client = app::library_client(Vec::new())?;
-    let vod = Vod::new(client, store.clone(), Arc::new(SystemClock::new()));
-    vod.apply(app::library_specs(config))?;
+    let vod = Vod::new(client.clone(), store.clone(), Arc::new(SystemClock::new()));
+    let mut specs = app::library_specs(config);
+    // What makes no library was told before.
+    specs.retain(|spec| Library::new(spec.clone(), client.clone()).is_ok());
+    vod.apply(specs)?;
     let mut failed = 0;
     for channel in slates {
         match live::slate::load(&channel.slate, &vod).await {
@@ -74,6 +85,9 @@ pub(crate) async fn slates(config: &Config) -> anyhow::Result<usize> {
 }
 
 async fn ask(library: &Library, origin: Option<&str>, now_ms: i64) -> Vec<Line> {
+    if let Some(fault) = library.fault() {
+        return vec![bad(format!("{fault}; make the directory, or correct path"))];
+    }
     let (page, _) = match library.list("", None, now_ms).await {
         Ok(listed) => listed,
         Err(error) => {

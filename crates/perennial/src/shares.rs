@@ -49,7 +49,8 @@ async fn carry_out(verb: ShareVerb, beside: &Beside) -> anyhow::Result<Exit> {
             let id = asset.id.to_string();
             let token = server::create_share(&beside.store, &id, options, now_ms).await;
             let token = token.map_err(anyhow::Error::msg)?;
-            log::say(&format!("/share/{}\n", token.expose()));
+            let path = format!("/share/{}", token.expose());
+            log::say(&format!("{}\n", beside.link(&path)));
         }
         ShareVerb::List { asset, .. } => {
             let asset = match asset {
@@ -66,10 +67,11 @@ async fn carry_out(verb: ShareVerb, beside: &Beside) -> anyhow::Result<Exit> {
             }
         }
         ShareVerb::Revoke { token, .. } => {
-            let subject = Subject::Share(ShareId::of(&token));
+            let token = token_of(&token);
+            let subject = Subject::Share(ShareId::of(token));
             if beside
                 .store
-                .share(&token)
+                .share(token)
                 .await
                 .map_err(with_hint)?
                 .is_none()
@@ -77,9 +79,32 @@ async fn carry_out(verb: ShareVerb, beside: &Beside) -> anyhow::Result<Exit> {
                 bail!("there is no such share\n  hint: perennial share list shows them");
             }
             beside.grants.revoke(subject).await.map_err(with_hint)?;
-            beside.store.delete_share(&token).await.map_err(with_hint)?;
+            beside.store.delete_share(token).await.map_err(with_hint)?;
             log::complain("revoked; what came from it ends within a second");
         }
     }
     Ok(Exit::Done)
+}
+
+/// The token of a link, as it was printed or alone.
+fn token_of(link: &str) -> &str {
+    let token = link.rsplit_once("/share/").map_or(link, |(_, token)| token);
+    token.split(['/', '?', '#']).next().unwrap_or(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_names_its_token() {
+        for link in [
+            "a-_9",
+            "/share/a-_9",
+            "https://tv.example/share/a-_9",
+            "https://tv.example/sub/share/a-_9/?x=1#y",
+        ] {
+            assert_eq!(token_of(link), "a-_9", "{link}");
+        }
+    }
 }

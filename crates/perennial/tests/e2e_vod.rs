@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use testkit::http::Fetched;
 use testkit::{Clip, Origin, Spec, wait_until};
 
-const JWT_SECRET: &str = "a secret that another service has";
+const JWT_SECRET: &str = "a secret of another service";
 const SEGMENT_BYTES: usize = 400_000;
 
 struct Stage {
@@ -76,6 +76,13 @@ impl Stage {
         let body = body(&answer);
         assert_eq!(answer.status, 201, "{body}");
         body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The only asset there is.
+    async fn film_id(&self) -> String {
+        let assets = self.gateway.json("/api/v1/assets").await;
+        assert_eq!(assets["assets"].as_array().unwrap().len(), 1);
+        assets["assets"][0]["id"].as_str().unwrap().to_owned()
     }
 
     async fn film(&self) -> String {
@@ -407,11 +414,10 @@ async fn tokens_of_others_are_taken_and_bad_ones_told_apart() {
         stage.s3.set_fault(None);
     }
     stage.s3.put("processed/film 1/page.m3u8", "<html>");
+    let told = stage.detail(&at("page.m3u8", &good), 502).await;
     assert!(
-        stage
-            .detail(&at("page.m3u8", &good), 502)
-            .await
-            .contains("<html>")
+        told.contains("does not begin with #EXTM3U") && !told.contains("html"),
+        "{told}"
     );
     assert!(
         stage
@@ -434,6 +440,152 @@ async fn tokens_of_others_are_taken_and_bad_ones_told_apart() {
     let later = json!({ "sub": "hls", "pfx": "processed/film 1", "exp": now_s() + 3600, "iat": now_s() + 2 });
     stage.is(&at("master.m3u8", &hls_token(&later)), 200).await;
     stage.no_secrets(&[&good]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_does_not_say_when_it_was_made_ends_with_a_revocation() {
+    let mut stage = Stage::new("tunnel").await;
+    let at = |claims: Value| format!("/stream/hls/master.m3u8?token={}", hls_token(&claims));
+    let lives = |s: i64| json!({ "sub": "hls", "pfx": "processed/film 1", "exp": now_s() + s });
+    let (used, unused) = (at(lives(7 * 86_400)), at(lives(7 * 86_400 + 1)));
+    stage.is(&used, 200).await;
+    let id = stage.film_id().await;
+    let revoke = format!("/api/v1/assets/{id}/revoke");
+    stage.gateway.admin(Method::POST, &revoke, "").await;
+    let made = now_s();
+    let mut dated = lives(3600);
+    dated["iat"] = json!(made + 2);
+    let dated = at(dated);
+    for restarted in [false, true] {
+        if restarted {
+            assert!(stage.gateway.start_again().await);
+        }
+        for old in [&used, &unused, &at(lives(3600))] {
+            let told = stage.detail(old, 403).await;
+            assert!(told.contains("does not say (iat)"), "{told}");
+        }
+        stage.is(&dated, 200).await;
+    }
+    // Where their minter promises how long they live, a later one is told from an earlier one.
+    let toml = library(&stage.s3, "tunnel", "jwt_lifetime_s = 60");
+    stage.gateway.configure(&toml);
+    stage.gateway.signal("HUP");
+    let fresh = wait_until(SOON, "a token made after the revocation", async || {
+        (stage.gateway.get(&at(lives(60))).await.status == 200).then_some(())
+    });
+    fresh.await.unwrap();
+    let mut before = lives(0);
+    before["exp"] = json!(made + 58);
+    stage.detail(&at(before), 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_send_is_understood_or_told_in_their_shape() {
+    let stage = Stage::new("tunnel").await;
+    let film = stage.film().await;
+    let (_, url) = stage
+        .mint(
+            json!({ "asset": film, "actions": ["play", "download"], "user_agent": "",
+        "expires_at": "2099-01-01T00:00:00Z" }),
+        )
+        .await;
+    stage.is(&url, 200).await;
+    let grant = url.split('/').nth(3).unwrap();
+    let at = |query: &str| format!("/assets/{film}/stream?grant={grant}&{query}");
+    for query in ["download", "download=1", "download=True", "download=true"] {
+        let answer = stage.is(&at(query), 200).await;
+        assert!(
+            body(&answer)["url"]
+                .as_str()
+                .unwrap()
+                .starts_with("/download/"),
+            "{query}"
+        );
+        assert_eq!(header(&answer, "cache-control"), "no-store");
+    }
+    stage.detail(&at("download=maybe"), 400).await;
+    stage
+        .detail(
+            &format!(
+                "{}&token=2",
+                url.replace(&url, "/stream/hls/master.m3u8?token=1")
+            ),
+            400,
+        )
+        .await;
+    let share = stage
+        .gateway
+        .admin(Method::POST, &format!("/api/v1/assets/{film}/shares"), "")
+        .await;
+    assert_eq!(
+        (share.status, header(&share, "cache-control")),
+        (201, "no-store")
+    );
+    let share = body(&share)["url"].as_str().unwrap().to_owned();
+    stage
+        .detail(&format!("{share}/stream/{film}?download=maybe"), 400)
+        .await;
+
+    // The page says to programs too what became of its link.
+    let html = [("accept", "text/html,*/*;q=0.8")];
+    let page = async |path: &str| {
+        let answer = stage.gateway.send(Method::GET, path, &html, "").await;
+        assert!(
+            header(&answer, "content-type").starts_with("text/html"),
+            "{path}"
+        );
+        answer.status
+    };
+    assert_eq!(page(&share).await, 200);
+    assert_eq!(page("/share/none").await, 404);
+    let patch = format!("/api/v1{}", share.replace("/share/", "/shares/"));
+    for (change, status) in [
+        (r#"{"expires_at":"2020-01-01T00:00:00+01:00"}"#, 410),
+        (r#"{"is_enabled":false}"#, 403),
+    ] {
+        let changed = stage.gateway.admin(Method::PATCH, &patch, change).await;
+        assert_eq!(changed.status, 200, "{}", body(&changed));
+        assert_eq!(page(&share).await, status);
+    }
+    let json_rather = [("accept", "application/json, text/html;q=0.5")];
+    let answer = stage
+        .gateway
+        .send(Method::GET, &share, &json_rather, "")
+        .await;
+    assert!(header(&answer, "content-type").starts_with("application/json"));
+
+    // An asset's original and its name can be taken away.
+    let path = format!("/api/v1/assets/{film}");
+    let changed = stage
+        .gateway
+        .admin(Method::PATCH, &path, r#"{"download_name":null}"#)
+        .await;
+    assert_eq!(body(&changed)["download_name"], Value::Null);
+    let saved = stage.stream(&film, "?download").await;
+    assert!(
+        saved.ends_with("/Film%20%E2%80%93%20Caf%C3%A9.MOV"),
+        "{saved}"
+    );
+    let changed = stage
+        .gateway
+        .admin(Method::PATCH, &path, r#"{"raw_key":null}"#)
+        .await;
+    assert_eq!(body(&changed)["raw_key"], Value::Null);
+
+    // What lies there and does not play is not ready.
+    stage.s3.put("bad/master.m3u8", "<html>");
+    let bad = stage
+        .add(json!({ "library": "media", "kind": "video", "name": "Bad", "prefix": "bad" }))
+        .await;
+    let refused = stage
+        .gateway
+        .admin(Method::GET, &format!("/assets/{bad}/stream"), "")
+        .await;
+    assert_eq!(refused.status, 409, "{}", body(&refused));
+    assert_eq!(
+        stage.gateway.json(&format!("/api/v1/assets/{bad}")).await["ready"],
+        false
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -888,8 +1040,12 @@ async fn thirty_tries_a_minute_are_enough() {
     let film = stage.film().await;
     let token = stage.share(&film, json!({ "password": "p" })).await;
     let mut limited = None;
+    // Whoever tries no password may come as often as they like.
+    for _ in 0..40 {
+        stage.is(&format!("/share/{token}"), 200).await;
+    }
     for n in 0..40 {
-        let answer = stage.gateway.get(&format!("/share/{token}")).await;
+        let answer = stage.gateway.get(&format!("/share/none-{n}")).await;
         if answer.status == 429 {
             assert!(header(&answer, "retry-after").parse::<u64>().unwrap() >= 1);
             limited = Some(n);
@@ -898,6 +1054,15 @@ async fn thirty_tries_a_minute_are_enough() {
     }
     // One more may have grown while they were made.
     assert!(matches!(limited, Some(30..=36)), "{limited:?}");
+    // Then no password is looked at, and whoever has a link goes on.
+    stage
+        .gateway
+        .get(&format!("/share/{token}?password=p"))
+        .await;
+    stage
+        .detail(&format!("/share/{token}?password=p"), 429)
+        .await;
+    stage.is(&format!("/share/{token}"), 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -932,9 +1097,28 @@ async fn an_issuers_token_is_exchanged_once() {
             )
             .await
     };
+    let asked = [
+        ("origin", "https://shop.example"),
+        ("access-control-request-method", "POST"),
+    ];
+    let preflight = stage
+        .gateway
+        .send(Method::OPTIONS, "/api/v1/grants/exchange", &asked, "")
+        .await;
+    assert_eq!(preflight.status, 204);
+    assert_eq!(header(&preflight, "access-control-allow-origin"), "*");
+    assert!(header(&preflight, "access-control-allow-methods").contains("POST"));
+    assert!(header(&preflight, "access-control-allow-headers").contains("authorization"));
+    assert!(
+        !preflight
+            .headers
+            .contains_key("access-control-allow-credentials")
+    );
     let good = jwt(key, &head, &claims);
     let answer = exchange(&good).await;
     assert_eq!(answer.status, 201);
+    assert_eq!(header(&answer, "access-control-allow-origin"), "*");
+    assert_eq!(header(&answer, "cache-control"), "no-store");
     let minted = body(&answer);
     assert!(minted["expires_at"].as_i64().unwrap() > now_s() * 1000);
     let url = minted["url"].as_str().unwrap();
@@ -1144,6 +1328,47 @@ async fn the_command_line_works_beside_the_gateway() {
     rotated.await.unwrap();
     stage.is("/live/g/x/news/index.m3u8", 401).await;
 
+    let toml = library(&stage.s3, "redirect", "");
+    let more = |text: &str| {
+        stage.gateway.configure(&format!(
+            "[server]\npublic_url = \"https://tv.example\"\n{toml}{text}"
+        ))
+    };
+    more("");
+    let (_, link, _) = run(&["share", "create", &id]);
+    assert!(link.starts_with("https://tv.example/share/"), "{link}");
+    assert_eq!(run(&["share", "revoke", &link]).0, Some(0));
+    let (code, link, errors) = run(&["grant", "mint", "--channel", "nope"]);
+    assert!(link.starts_with("https://tv.example/live/g/"), "{link}");
+    assert!(
+        code == Some(0) && errors.contains("no channel \"nope\" yet"),
+        "{errors}"
+    );
+
+    // The same state from wherever it is called.
+    let file = stage.gateway.folder().join("perennial.toml");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let list = ["asset", "list", "-c", file.to_str().unwrap()];
+    let output = e2e::command(elsewhere.path(), &list).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&id));
+
+    more(
+        "[[library]]\nid = \"bent\"\nkind = \"s3\"\nbucket = \"no bucket\"\naccess_key_id_file = \"id\"\nsecret_access_key_file = \"secret\"\n\
+        [[library]]\nid = \"absent\"\nkind = \"dir\"\npath = \"nowhere\"\n[[library]]\nid = \"file\"\nkind = \"dir\"\npath = \"jwt\"\n",
+    );
+    let (code, said, errors) = run(&["check"]);
+    assert_eq!(code, Some(1), "{said}{errors}");
+    for line in [
+        "FAIL  library bent: ",
+        "FAIL  library absent: ",
+        "FAIL  library file: ",
+        "is no directory",
+        "ok    library media: can be read",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert!(errors.contains("shorter than 32 bytes"), "{errors}");
+    more("");
     let (code, said, errors) = run(&["check"]);
     assert_eq!(code, Some(0), "{said}{errors}");
     for line in [

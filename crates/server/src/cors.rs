@@ -28,6 +28,20 @@ pub(crate) fn mark(response: &mut Response) {
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }
 
+/// The answer to a browser that asks before it posts with a bearer token. `*` does not stand for
+/// `authorization`.
+pub(crate) async fn preflight_to_post() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let methods = HeaderValue::from_static("POST,OPTIONS");
+    let asked = HeaderValue::from_static("authorization,content-type");
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, DAY);
+    headers.insert(ALLOW, methods);
+    response
+}
+
 /// The answer to a browser that asks before it sends.
 pub(crate) async fn preflight() -> Response {
     let mut response = StatusCode::OK.into_response();

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use base::{Clock, Redacted};
+use grant::hls_token::HlsToken;
 use grant::issuer::Issuer;
 use grant::{Gate, Grant, Key, KeyRing, Order, Rules, SavedSession, SessionId, Subject};
 use store::{RevocationMark, Store, StoredSession};
@@ -26,6 +27,8 @@ pub struct GrantSettings {
     pub rules: Rules,
     /// The secret of `/stream/hls`, where others share it; else one is made.
     pub hls_secret: Option<Redacted<Vec<u8>>>,
+    /// How long the tokens of others live, at most; `None` where nobody promises that.
+    pub hls_lifetime: Option<Duration>,
     /// Whose tokens are exchanged.
     pub issuers: Vec<Issuer>,
 }
@@ -36,6 +39,7 @@ struct Inner {
     store: Store,
     clock: Arc<dyn Clock>,
     hls_secret: RwLock<Redacted<Vec<u8>>>,
+    hls_lifetime: RwLock<Option<Duration>>,
     issuers: RwLock<Arc<Vec<Issuer>>>,
     /// When each subject was revoked last, for tokens that carry no epoch.
     revoked_ms: RwLock<HashMap<Subject, i64>>,
@@ -57,6 +61,7 @@ impl Default for GrantSettings {
                 idle_max: Duration::from_secs(86_400),
             },
             hls_secret: None,
+            hls_lifetime: None,
             issuers: Vec::new(),
         }
     }
@@ -77,6 +82,7 @@ impl Grants {
             store,
             clock,
             hls_secret: RwLock::default(),
+            hls_lifetime: RwLock::default(),
             issuers: RwLock::default(),
             revoked_ms: RwLock::default(),
             mark: Mutex::default(),
@@ -104,6 +110,11 @@ impl Grants {
             .hls_secret
             .write()
             .unwrap_or_else(PoisonError::into_inner) = secret;
+        *self
+            .0
+            .hls_lifetime
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = settings.hls_lifetime;
         *self
             .0
             .issuers
@@ -190,8 +201,27 @@ impl Grants {
         Ok(())
     }
 
+    /// Whether a token of another minter was certainly made after its asset was last revoked. One that
+    /// does not say when it was made might be from before, however late it is first seen: without a
+    /// promise of how long such tokens live, none of them outlives a revocation.
+    pub(crate) fn outlives(&self, token: &HlsToken, subject: &Subject) -> bool {
+        let Some(revoked_ms) = self.revoked_ms(subject) else {
+            return true;
+        };
+        let lifetime = *self
+            .0
+            .hls_lifetime
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let made_s = token.made_s.or_else(|| {
+            let lifetime_s = i64::try_from(lifetime?.as_secs()).ok()?;
+            Some(token.expires_s.saturating_sub(lifetime_s))
+        });
+        made_s.is_some_and(|s| s.saturating_mul(1000) > revoked_ms)
+    }
+
     /// When a subject was revoked last, in milliseconds since the Unix epoch.
-    pub(crate) fn revoked_ms(&self, subject: &Subject) -> Option<i64> {
+    fn revoked_ms(&self, subject: &Subject) -> Option<i64> {
         let all = self
             .0
             .revoked_ms

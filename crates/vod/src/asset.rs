@@ -68,6 +68,12 @@ pub struct Probe {
     pub codecs: Vec<String>,
     /// Why it cannot be played, if so.
     pub error: Option<String>,
+    /// Its files are at fault, and not a store that was unwell just then.
+    #[serde(default)]
+    pub broken: bool,
+    /// When it was looked at, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub looked_ms: i64,
 }
 
 /// A variant.
@@ -107,12 +113,12 @@ pub struct NewAsset {
 pub struct Patch {
     /// The file to play; for video, its playlist or the folder of it.
     pub processed_key: Option<String>,
-    /// The original.
-    pub raw_key: Option<String>,
+    /// The original; `Some(None)` takes it away, here and below.
+    pub raw_key: Option<Option<String>>,
     /// For people.
     pub name: Option<String>,
     /// What it is saved as.
-    pub download_name: Option<String>,
+    pub download_name: Option<Option<String>>,
     /// Its short name; an empty one takes it away.
     pub slug: Option<String>,
 }
@@ -165,9 +171,9 @@ impl Asset {
         };
         asset.change(Patch {
             processed_key,
-            raw_key: new.raw_key,
+            raw_key: new.raw_key.map(Some),
             name: Some(new.name),
-            download_name: new.download_name,
+            download_name: new.download_name.map(Some),
             slug: new.slug,
         })?;
         Ok(asset)
@@ -178,14 +184,18 @@ impl Asset {
             self.set_processed(&key)?;
         }
         if let Some(key) = patch.raw_key {
-            check_key(&key).map_err(|_| invalid("raw_key", KEY_REASON))?;
-            self.facts.raw_key = Some(key);
+            let key = key.map(|key| match check_key(&key) {
+                Ok(()) => Ok(key),
+                Err(_) => Err(invalid("raw_key", KEY_REASON)),
+            });
+            self.facts.raw_key = key.transpose()?;
         }
         if let Some(name) = patch.name {
             self.facts.name = checked_name("name", &name)?;
         }
         if let Some(name) = patch.download_name {
-            self.facts.download_name = Some(checked_name("download_name", &name)?);
+            let name = name.map(|name| checked_name("download_name", &name));
+            self.facts.download_name = name.transpose()?;
         }
         if let Some(slug) = patch.slug {
             self.slug = if slug.is_empty() {
@@ -197,17 +207,11 @@ impl Asset {
         Ok(())
     }
 
-    /// The name that it is saved under: the real one, with the ending of the file `key`.
+    /// The name that it is saved under: that of the file `key`, or the one that it was given, with the
+    /// ending of that file.
     pub fn save_as(&self, key: &str) -> String {
-        let name = self
-            .facts
-            .download_name
-            .as_ref()
-            .unwrap_or(&self.facts.name);
-        let name = if name.is_empty() {
-            file_name(key)
-        } else {
-            name
+        let Some(name) = &self.facts.download_name else {
+            return file_name(key).to_owned();
         };
         match file_name(key).rsplit_once('.') {
             Some((_, ending))
@@ -217,7 +221,7 @@ impl Asset {
             {
                 format!("{name}.{ending}")
             }
-            _ => name.to_owned(),
+            _ => name.clone(),
         }
     }
 
@@ -228,7 +232,23 @@ impl Asset {
 
     /// Whether there is something to play.
     pub fn is_ready(&self) -> bool {
-        self.plays() != Plays::Nothing
+        self.plays() != Plays::Nothing && self.broken().is_none()
+    }
+
+    /// What was found out if its files cannot be played, and will not be until they are others.
+    pub(crate) fn broken(&self) -> Option<&Probe> {
+        self.facts.probe.as_ref().filter(|probe| probe.broken)
+    }
+
+    /// That it has something to play, as far as is known.
+    pub(crate) fn check_sound(&self) -> Result<(), Error> {
+        match self.broken() {
+            None => Ok(()),
+            Some(probe) => Err(Error::Broken {
+                id: self.id.to_string(),
+                reason: probe.error.clone().unwrap_or_default(),
+            }),
+        }
     }
 
     /// Whether it plays as HLS.

@@ -37,8 +37,11 @@ impl Directory {
     pub(crate) async fn get(&self, key: &str, max: u64) -> Result<(Meta, Bytes), Error> {
         let (file, meta) = self.open(key).await?;
         if meta.length > max {
-            let reason = format!("longer than {max} bytes");
-            return Err(self.unwell(key, reason, false));
+            return Err(Error::TooLong {
+                library: self.library.clone(),
+                key: key.to_owned(),
+                max,
+            });
         }
         let mut body = Vec::new();
         file.take(max)
@@ -143,6 +146,11 @@ impl Directory {
         let path = self.path.join(key);
         let inside = self.inside(&path).await;
         let path = inside.map_err(|error| self.failed(key, &error))?;
+        // Looked at before it is opened: opening a pipe waits for who writes into it.
+        let kind = tokio::fs::metadata(&path).await;
+        if !kind.map_err(|error| self.failed(key, &error))?.is_file() {
+            return Err(self.missing(key));
+        }
         let file = File::open(&path).await;
         let file = file.map_err(|error| self.failed(key, &error))?;
         let meta = file.metadata().await;

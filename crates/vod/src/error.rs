@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base::ErrorKind;
 
-use crate::confine::UriError;
+use crate::confine::{UriError, is_playlist};
 
 /// Why something of a library cannot be had or changed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -20,6 +20,14 @@ pub enum Error {
     /// The asset has nothing to play yet.
     #[error("asset {0} is not ready: it has no processed file yet")]
     NotReady(String),
+    /// The asset's files are there no more, or are nothing that plays.
+    #[error("asset {id} is not ready: {reason}")]
+    Broken {
+        /** The asset. */
+        id: String,
+        /** Why, as a viewer may hear it. */
+        reason: String,
+    },
     /// The asset has no file to save.
     #[error("asset {0} has no original to download")]
     NoOriginal(String),
@@ -50,6 +58,19 @@ pub enum Error {
         key: String,
         /** Why. */
         reason: hls::playlist::Error,
+    },
+    /// No library has this path below a token's prefix.
+    #[error("there is no playlist {0:?} below the token's prefix")]
+    NoPlaylist(String),
+    /// The object is longer than what is read at once.
+    #[error("library {library}: {key} is longer than {max} bytes")]
+    TooLong {
+        /** The library. */
+        library: String,
+        /** The key. */
+        key: String,
+        /** Bytes. */
+        max: u64,
     },
     /// There is no such object.
     #[error("library {library}: there is no {key}")]
@@ -119,13 +140,20 @@ impl Error {
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoAsset(_) | Self::NoLibrary(_) | Self::Missing { .. } => ErrorKind::NotFound,
-            Self::NotReady(_) | Self::NoOriginal(_) | Self::Taken { .. } | Self::Scanning(_) => {
-                ErrorKind::Conflict
+            Self::NoAsset(_) | Self::NoLibrary(_) | Self::NoPlaylist(_) | Self::Missing { .. } => {
+                ErrorKind::NotFound
             }
+            Self::NotReady(_)
+            | Self::Broken { .. }
+            | Self::NoOriginal(_)
+            | Self::Taken { .. }
+            | Self::Scanning(_) => ErrorKind::Conflict,
             Self::NotAPlaylistPath | Self::Path(_) | Self::Invalid { .. } => ErrorKind::Invalid,
             // An upstream's 403 is our trouble, not the viewer's: players do not come back from 403.
-            Self::Uri { .. } | Self::Playlist { .. } | Self::Refused { .. } => ErrorKind::Corrupt,
+            Self::Uri { .. }
+            | Self::Playlist { .. }
+            | Self::TooLong { .. }
+            | Self::Refused { .. } => ErrorKind::Corrupt,
             Self::Unwell { passing, .. } => {
                 if *passing {
                     ErrorKind::Unavailable
@@ -145,7 +173,13 @@ impl Error {
             Self::Uri { reason, line, .. } => {
                 format!("the playlist is not safe to serve: line {line}: the uri {reason}")
             }
-            Self::Playlist { reason, .. } => format!("the file is no usable playlist: {reason}"),
+            Self::Playlist { reason, .. } => {
+                format!("the file is no usable playlist: {}", told_of(reason))
+            }
+            Self::TooLong { key, max, .. } => {
+                let file = if is_playlist(key) { "playlist" } else { "file" };
+                format!("the {file} is longer than {} MiB", max >> 20)
+            }
             Self::Refused { .. } => "the library's store refuses the gateway".to_owned(),
             Self::Unwell { .. } => "the library's store is unwell".to_owned(),
             Self::Store(_) => "the gateway's state cannot be read or written".to_owned(),
@@ -153,18 +187,31 @@ impl Error {
         }
     }
 
+    /// Whether the object itself is at fault, so that it stays so until somebody puts another there.
+    pub(crate) const fn is_of_the_object(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. }
+                | Self::Playlist { .. }
+                | Self::Uri { .. }
+                | Self::Path(_)
+                | Self::TooLong { .. }
+        )
+    }
+
     /// A stable word for it.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NoAsset(_) => "unknown_asset",
             Self::NoLibrary(_) => "unknown_library",
-            Self::NotReady(_) => "not_ready",
+            Self::NotReady(_) | Self::Broken { .. } => "not_ready",
             Self::NoOriginal(_) => "no_original",
             Self::NotAPlaylistPath => "not_a_playlist",
             Self::Path(_) => "bad_path",
             Self::Uri { .. } => "unsafe_playlist",
             Self::Playlist { .. } => "bad_playlist",
-            Self::Missing { .. } => "no_file",
+            Self::Missing { .. } | Self::NoPlaylist(_) => "no_file",
+            Self::TooLong { .. } => "too_long",
             Self::Refused { .. } => "store_refused",
             Self::Unwell { .. } => "store_unwell",
             Self::Range { .. } => "bad_range",
@@ -173,6 +220,22 @@ impl Error {
             Self::Scanning(_) => "scanning",
             Self::Store(_) => "store",
         }
+    }
+}
+
+/// What is wrong with a playlist, without a byte of it: whoever can put an object there, or a store that
+/// answers for it, would speak to our viewers.
+fn told_of(reason: &hls::playlist::Error) -> String {
+    use hls::playlist::Error as Reason;
+    match reason {
+        Reason::NotAPlaylist { .. } => "it does not begin with #EXTM3U".to_owned(),
+        Reason::UndefinedVariable { line, .. } => format!("line {line}: a variable is not defined"),
+        Reason::RedefinedVariable { line, .. } => {
+            format!("line {line}: a variable is defined twice")
+        }
+        Reason::ForeignSegments { .. } => "its segments are on another kind of server".to_owned(),
+        // Numbers, and names of tags that are ours.
+        other => other.to_string(),
     }
 }
 

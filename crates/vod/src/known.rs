@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use store::Kept;
 
-use crate::asset::{Asset, ENTRY, Kind, NewAsset, Patch};
-use crate::confine::{Prefix, file_name};
+use crate::asset::{Asset, NewAsset, Patch};
 use crate::error::Error;
 use crate::probe::probe;
 use crate::vod::Vod;
@@ -18,6 +17,9 @@ pub struct Page {
     /// What to ask for the next page with.
     pub cursor: Option<String>,
 }
+
+/// What could not be played is not looked at more often.
+const LOOK_AGAIN_MS: i64 = 10_000;
 
 impl Vod {
     /// Registers an asset, and looks at it.
@@ -88,6 +90,39 @@ impl Vod {
         self.remember(Asset::read(stored)?).await
     }
 
+    /// An asset that somebody wants to play. One that could not be played is looked at again: its files
+    /// may have come since.
+    ///
+    /// # Errors
+    /// [`Error::NoAsset`]; our own state cannot be read or written.
+    pub async fn wanted(&self, id_or_slug: &str) -> Result<Arc<Asset>, Error> {
+        let asset = self.asset(id_or_slug).await?;
+        let looked_ms = asset.broken().map(|probe| probe.looked_ms);
+        if looked_ms.is_none_or(|ms| self.now_ms().saturating_sub(ms) < LOOK_AGAIN_MS) {
+            return Ok(asset);
+        }
+        // Noted first, so that one looks for all who ask meanwhile.
+        let mut noted = Asset::clone(&asset);
+        if let Some(probe) = &mut noted.facts.probe {
+            probe.looked_ms = self.now_ms();
+        }
+        self.remember(noted).await?;
+        self.look_again(&asset).await
+    }
+
+    /// Finds out anew what an asset is.
+    pub(crate) async fn look_again(&self, asset: &Asset) -> Result<Arc<Asset>, Error> {
+        let library = self.library(&asset.library)?;
+        let found = probe(&library, asset, self.now_ms()).await;
+        // It may have been changed meanwhile.
+        let mut now = Asset::clone(&*self.asset(&asset.id.to_string()).await?);
+        if now.location() == asset.location() {
+            now.facts.probe = Some(found);
+            kept(self.store().change_asset(&now.stored()).await?, &now)?;
+        }
+        self.remember(now).await
+    }
+
     /// Assets whose name holds `query`, newest first.
     ///
     /// # Errors
@@ -113,49 +148,6 @@ impl Vod {
             .map(Asset::read)
             .collect::<Result<_, _>>()?;
         Ok(Page { assets, cursor })
-    }
-
-    /// The asset that a token from elsewhere means by its prefix. One that is not registered is
-    /// registered now, in the first library that has its playlist: whoever minted the token knows it.
-    ///
-    /// # Errors
-    /// [`Error::NoAsset`] where no library has it.
-    pub async fn asset_of_prefix(&self, prefix: &str) -> Result<Arc<Asset>, Error> {
-        let prefix = Prefix::new(prefix).map_err(Error::Path)?;
-        if let Some(asset) = self.cached(&prefix_id(prefix.as_str())).await {
-            return Ok(asset);
-        }
-        let location = format!("{}/{ENTRY}", prefix.as_str());
-        for library in self.libraries() {
-            if let Some(stored) = self.store().asset_at(library.id(), &location).await? {
-                return self.remember(Asset::read(stored)?).await;
-            }
-        }
-        let mut last = Error::NoAsset(location.clone());
-        for library in self.libraries() {
-            match library.head(&location, self.now_ms()).await {
-                Ok(_) => {
-                    let name = file_name(prefix.as_str()).to_owned();
-                    return self
-                        .add(NewAsset {
-                            library: library.id().to_owned(),
-                            kind: Kind::Video,
-                            processed_key: None,
-                            prefix: Some(prefix.as_str().to_owned()),
-                            raw_key: None,
-                            name,
-                            download_name: None,
-                            slug: None,
-                        })
-                        .await;
-                }
-                Err(error @ Error::Missing { .. }) => {
-                    tracing::debug!(%error, "not in this library");
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 }
 

@@ -22,6 +22,7 @@ mod scan;
 mod serve;
 mod spec;
 mod task;
+mod token;
 mod traffic;
 mod tunnel;
 mod vod;

@@ -60,6 +60,19 @@ impl Library {
         Ok(Self { spec, store })
     }
 
+    /// What keeps a directory from being a library, if anything does.
+    pub fn fault(&self) -> Option<String> {
+        let Where::Dir(path) = &self.spec.place else {
+            return None;
+        };
+        let shown = path.display();
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => None,
+            Ok(_) => Some(format!("{shown} is no directory")),
+            Err(error) => Some(format!("{shown} cannot be read: {error}")),
+        }
+    }
+
     /// Its name.
     pub fn id(&self) -> &str {
         &self.spec.id

@@ -20,18 +20,27 @@ const CODECS_MAX: usize = 16;
 pub(crate) async fn probe(library: &Library, asset: &Asset, now_ms: i64) -> Probe {
     let looking = Box::pin(look(library, asset, now_ms));
     match tokio::time::timeout(TIMEOUT, looking).await {
-        Ok(Ok(probe)) => probe,
+        Ok(Ok(probe)) => Probe {
+            looked_ms: now_ms,
+            ..probe
+        },
         Ok(Err(error)) => {
             tracing::info!(asset = %asset.id, %error, "an asset cannot be played");
-            failed(error.told())
+            let broken = error.is_of_the_object();
+            failed(error.told(), broken, now_ms)
         }
-        Err(_) => failed(format!("its library did not answer within {TIMEOUT:?}")),
+        Err(_) => {
+            let error = format!("its library did not answer within {TIMEOUT:?}");
+            failed(error, false, now_ms)
+        }
     }
 }
 
-fn failed(error: String) -> Probe {
+fn failed(error: String, broken: bool, looked_ms: i64) -> Probe {
     Probe {
         error: Some(error),
+        broken,
+        looked_ms,
         ..Probe::default()
     }
 }

@@ -1,12 +1,13 @@
 //! A bucket of an S3-compatible store: signed with SigV4 in the URL, GET and HEAD apart, nothing else
 //! signed than the host, so that no proxy and no SDK default can break it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use base::ByteRange;
-use fetch::{Client, Headers, Manners, Request, Response, Scope, Streaming, Timeouts};
+use fetch::{Client, Fault, Headers, Manners, Request, Response, Scope, Streaming, Timeouts};
 use jiff::Timestamp;
 use rusty_s3::actions::{GetObject, HeadObject, ListObjectsV2, S3Action};
 use rusty_s3::{Credentials, UrlStyle};
@@ -50,6 +51,8 @@ pub(crate) const PRESIGN_MAX: Duration = Duration::from_secs(604_800);
 const OWN_TTL: Duration = Duration::from_secs(120);
 /// Signatures of a date that far off are refused (AWS: 15 minutes); ours follows the store's clock.
 const SKEW_NOTED_MS: i64 = 2_000;
+/// Amazon S3 API Reference, ListObjectsV2.
+const LIST_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 const LIST_BYTES_MAX: u64 = 4 << 20;
 const ERROR_BYTES_MAX: u64 = 64 << 10;
 const USER_AGENT: &str = concat!("perennial/", env!("CARGO_PKG_VERSION"));
@@ -71,11 +74,13 @@ impl Bucket {
             || format!("https://s3.{}.amazonaws.com", spec.region).parse(),
             Ok,
         );
-        let invalid = |reason| Error::Invalid {
-            what: "the bucket's endpoint, region or name",
-            reason,
+        let invalid = |reason: &str| Error::Unwell {
+            library: library.to_owned(),
+            key: "endpoint, region and bucket".to_owned(),
+            reason: reason.to_owned(),
+            passing: false,
         };
-        let endpoint: Url = endpoint.map_err(|_| invalid("makes no url"))?;
+        let endpoint: Url = endpoint.map_err(|_| invalid("they make no url"))?;
         let style = if spec.path_style {
             UrlStyle::Path
         } else {
@@ -83,7 +88,7 @@ impl Bucket {
         };
         let bucket =
             rusty_s3::Bucket::new(endpoint, style, spec.bucket.clone(), spec.region.clone())
-                .map_err(|_| invalid("makes no url; try path_style = true"))?;
+                .map_err(|_| invalid("they make no url; try path_style = true"))?;
         let (key, secret) = (
             spec.access_key_id.expose().as_str(),
             spec.secret_access_key.expose().as_str(),
@@ -154,7 +159,7 @@ impl Bucket {
         let response = self.signed(key, max, now_ms).await?;
         // What the store says of an error may be longer than the object may be.
         if response.body.len() as u64 > max {
-            return Err(self.unwell(key, format!("longer than {max} bytes"), false));
+            return Err(self.too_long(key, max));
         }
         let meta = Meta::of(&response.head, response.body.len() as u64);
         Ok((meta, response.body))
@@ -242,7 +247,8 @@ impl Bucket {
         };
         let response = self.fetch(prefix, LIST_BYTES_MAX, now_ms, url).await?;
         let text = std::str::from_utf8(&response.body).ok();
-        let page = text.and_then(|text| ListObjectsV2::parse_response(text).ok());
+        let page =
+            text.and_then(|text| ListObjectsV2::parse_response(&in_s3s_namespace(text)).ok());
         let page =
             page.ok_or_else(|| self.unwell(prefix, "its list is no list".to_owned(), false))?;
         let listed = page.contents.into_iter().map(|object| Listed {
@@ -388,10 +394,21 @@ impl Bucket {
     }
 
     fn failed(&self, key: &str, error: &fetch::Error) -> Error {
+        if let Fault::TooLarge { limit } = error.fault {
+            return self.too_long(key, limit);
+        }
         self.traffic.failed();
         let passing = error.kind().is_retryable();
         // Not `error` itself: it names host and bucket, and the key once more.
         self.unwell(key, error.fault.to_string(), passing)
+    }
+
+    fn too_long(&self, key: &str, max: u64) -> Error {
+        Error::TooLong {
+            library: self.library.clone(),
+            key: key.to_owned(),
+            max,
+        }
     }
 
     fn unwell(&self, key: &str, reason: String, passing: bool) -> Error {
@@ -401,6 +418,24 @@ impl Bucket {
             reason,
             passing,
         }
+    }
+}
+
+/// A list whose root is in the namespace of S3, as the parser wants it: some stores have it in none, or
+/// in one of their own. No attribute of the root says anything else.
+fn in_s3s_namespace(list: &str) -> Cow<'_, str> {
+    const ROOT: &str = "<ListBucketResult";
+    let parts = list.split_once(ROOT).and_then(|(before, rest)| {
+        let (attributes, rest) = rest.split_once('>')?;
+        let is_root = attributes.is_empty() || attributes.starts_with([' ', '\t', '\r', '\n', '/']);
+        let close = if attributes.ends_with('/') { "/" } else { "" };
+        is_root.then_some((before, close, rest))
+    });
+    match parts {
+        Some((before, close, rest)) => {
+            format!("{before}{ROOT} xmlns=\"{LIST_NAMESPACE}\"{close}>{rest}").into()
+        }
+        None => list.into(),
     }
 }
 
@@ -415,5 +450,42 @@ impl fmt::Debug for Bucket {
         f.debug_struct("Bucket")
             .field("library", &self.library)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(root: &str, keys: &[&str]) {
+        let contents: String = keys
+            .iter()
+            .map(|key| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>"))
+            .collect();
+        let list = format!(
+            "<?xml version=\"1.0\"?>\n{root}<Name>b</Name>{contents}<IsTruncated>false</IsTruncated></ListBucketResult>"
+        );
+        let page = ListObjectsV2::parse_response(&in_s3s_namespace(&list)).unwrap();
+        let found: Vec<_> = page.contents.iter().map(|c| c.key.as_str()).collect();
+        assert_eq!(found, keys, "{root}");
+    }
+
+    #[test]
+    fn a_list_may_be_in_any_namespace_or_none() {
+        for root in [
+            "<ListBucketResult>",
+            "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
+            "<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01'>",
+            "<ListBucketResult\n  xmlns=\"http://store.example/\" xmlns:xsi=\"x\">",
+        ] {
+            check(root, &["a/b.mp4", "c"]);
+        }
+        let empty = "<ListBucketResult xmlns=\"x\"/>";
+        assert!(ListObjectsV2::parse_response(&in_s3s_namespace(empty)).is_ok());
+        for other in ["<ListBucketResults>", "<html>", "", "<ListBucketResult"] {
+            assert_eq!(in_s3s_namespace(other), other);
+            assert!(ListObjectsV2::parse_response(other).is_err(), "{other}");
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! Scanning a library: every `master.m3u8` and every plain media file below a prefix becomes an asset,
 //! once. Progress can be read while it runs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use crate::asset::{ENTRY, Kind, NewAsset};
+use crate::asset::{Asset, ENTRY, Kind, NewAsset};
 use crate::confine::{check_key, file_name};
 use crate::error::Error;
 use crate::library::{Library, Listed};
@@ -28,6 +28,8 @@ pub struct ScanStatus {
     pub known: u64,
     /// Assets registered that cannot be played as they are.
     pub unplayable: u64,
+    /// Assets whose files are there no more.
+    pub gone: u64,
     /// Why it stopped early.
     pub error: Option<String>,
     /// When it began, in milliseconds since the Unix epoch.
@@ -124,8 +126,16 @@ impl Vod {
                 break;
             }
         }
+        let complete = after.is_none();
+        let mut there = HashSet::new();
         for new in found.assets(library.id()) {
-            let added = self.add(new).await;
+            there.extend(new.processed_key.clone());
+            let mut added = self.add(new).await;
+            if let Err(Error::Taken { id, .. }) = &added
+                && let Err(error) = self.look_at_failed(id).await
+            {
+                added = Err(error);
+            }
             self.scans().note(library.id(), |status| match &added {
                 Ok(asset) => {
                     status.added += 1;
@@ -139,7 +149,54 @@ impl Vod {
                 return Err(error);
             }
         }
+        if complete {
+            self.look_for_gone(library, prefix, &there).await?;
+        }
         Ok(())
+    }
+
+    /// What could not be played before may have come since.
+    async fn look_at_failed(&self, id: &str) -> Result<(), Error> {
+        let asset = self.asset(id).await?;
+        if asset
+            .facts
+            .probe
+            .as_ref()
+            .is_some_and(|probe| probe.error.is_some())
+        {
+            self.look_again(&asset).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what is registered below `prefix` and was not found `there`.
+    async fn look_for_gone(
+        &self,
+        library: &Library,
+        prefix: &str,
+        there: &HashSet<String>,
+    ) -> Result<(), Error> {
+        let is_missed = |asset: &Asset| {
+            let location = asset.location();
+            asset.library == library.id()
+                && asset.is_ready()
+                && location.starts_with(prefix)
+                && !there.contains(&location)
+        };
+        let mut cursor = None;
+        loop {
+            let page = self.assets("", cursor.as_deref()).await?;
+            for asset in page.assets.iter().filter(|asset| is_missed(asset)) {
+                let looked = self.look_again(asset).await;
+                if looked.is_ok_and(|asset| !asset.is_ready()) {
+                    self.scans().note(library.id(), |status| status.gone += 1);
+                }
+            }
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
     }
 }
 

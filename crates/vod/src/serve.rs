@@ -88,50 +88,6 @@ impl Vod {
         Ok(Delivery::Playlist(rendered.await?))
     }
 
-    /// The playlist at `path` for who holds a token: playlists carry it on, media lies below
-    /// `media_root` (as `/vod/{asset}/{grant}/` without its first slash, relative to the root).
-    ///
-    /// # Errors
-    /// The path is no playlist's, nothing is there, or the store is unwell.
-    pub async fn playlist_with_token(
-        &self,
-        asset: &Asset,
-        path: &str,
-        token: &str,
-        media_root: &str,
-    ) -> Result<Arc<Rendered>, Error> {
-        let library = self.library(&asset.library)?;
-        let Plays::Hls { prefix, entry } = asset.plays() else {
-            return Err(Error::NotReady(asset.id.to_string()));
-        };
-        let prefix = Prefix::new(prefix).map_err(Error::Path)?;
-        let key = prefix.at_path(path).map_err(Error::Path)?;
-        if !is_playlist(&key) {
-            return Err(Error::NotAPlaylistPath);
-        }
-        let entry = format!("{}/{entry}", prefix.as_str());
-        let place = Place {
-            library: &library,
-            prefix: &prefix,
-            key: &key,
-            entry: &entry,
-        };
-        let now_ms = self.now_ms();
-        let presign = presigner(&library, now_ms);
-        // From /stream/hls/{path} up to the root: two folders and those of the path.
-        let up = "../".repeat(2 + path.matches('/').count());
-        let media_base = format!("{up}{media_root}");
-        let flavour = Flavour {
-            token: Some(token),
-            media_base: Some(&media_base),
-            presign: presign.as_ref().map(|presign| presign as _),
-        };
-        let words = words(&library, now_ms, &format!("{token} {media_base}"));
-        self.playlists()
-            .playlist(place, words, flavour, now_ms)
-            .await
-    }
-
     /// A URL of an asset's file for who may have it, where its library hands out such: presigned, good
     /// for an hour. `None` where the gateway must serve it itself.
     ///
@@ -170,6 +126,7 @@ impl Vod {
             let key = original.or(played);
             return key.ok_or_else(|| Error::NoOriginal(asset.id.to_string()));
         }
+        asset.check_sound()?;
         played.ok_or_else(|| Error::NotReady(asset.id.to_string()))
     }
 
@@ -179,6 +136,7 @@ impl Vod {
     /// # Errors
     /// There is none.
     pub fn entry_path(&self, asset: &Asset) -> Result<String, Error> {
+        asset.check_sound()?;
         match asset.plays() {
             Plays::Hls { entry, .. } => Ok(encode_path(entry)),
             Plays::File(key) => Ok(encode_path(file_name(key))),
@@ -277,7 +235,10 @@ impl Vod {
 }
 
 /// Signs the URLs of playlists, where the library wants that.
-fn presigner(library: &Library, now_ms: i64) -> Option<impl Fn(&str) -> String + Sync + '_> {
+pub(crate) fn presigner(
+    library: &Library,
+    now_ms: i64,
+) -> Option<impl Fn(&str) -> String + Sync + '_> {
     let bucket = library.bucket()?;
     let ttl = library.spec.presign_ttl;
     (library.segments() == Segments::Presign).then_some(move |key: &str| {
@@ -292,7 +253,7 @@ fn presigner(library: &Library, now_ms: i64) -> Option<impl Fn(&str) -> String +
 }
 
 /// What tells one rendering of a playlist from another: presigned URLs change with their date.
-fn words(library: &Library, now_ms: i64, rest: &str) -> String {
+pub(crate) fn words(library: &Library, now_ms: i64, rest: &str) -> String {
     match (library.segments(), library.bucket()) {
         (Segments::Presign, Some(bucket)) => {
             let dated_s = bucket.dated_s(library.spec.presign_ttl, now_ms);

@@ -70,7 +70,16 @@ impl Vod {
                 .find(|library| library.spec == spec);
             next.push(match same {
                 Some(library) => library,
-                None => Arc::new(Library::new(spec, self.0.client.clone())?),
+                None => {
+                    let library = Library::new(spec, self.0.client.clone())?;
+                    if let Some(fault) = library.fault() {
+                        let id = library.id();
+                        tracing::warn!(
+                            "library {id}: {fault}; nothing of it plays until that is mended"
+                        );
+                    }
+                    Arc::new(library)
+                }
             });
         }
         *self

@@ -387,8 +387,9 @@ async fn each_mode_names_what_it_should() {
             }
             Delivery::Playlist(_) => panic!("a segment is no playlist"),
         }
+        let below = asset.facts.prefix.as_deref().unwrap();
         let token = vod
-            .playlist_with_token(&asset, "v%200/index.m3u8", "T", "vod/A/G/")
+            .playlist_with_token(&asset, below, "v%200/index.m3u8", "T", "vod/A/G/")
             .await
             .unwrap();
         let token = String::from_utf8(token.identity.to_vec()).unwrap();
@@ -399,7 +400,7 @@ async fn each_mode_names_what_it_should() {
             );
         }
         let master = vod
-            .playlist_with_token(&asset, "master.m3u8", "T", "vod/A/G/")
+            .playlist_with_token(&asset, below, "master.m3u8", "T", "vod/A/G/")
             .await
             .unwrap();
         assert!(String::from_utf8_lossy(&master.identity).contains("v%200/index.m3u8?token=T\r\n"));
@@ -409,7 +410,7 @@ async fn each_mode_names_what_it_should() {
             ("no.m3u8", "no_file"),
         ] {
             let error = vod
-                .playlist_with_token(&asset, path, "T", "")
+                .playlist_with_token(&asset, below, path, "T", "")
                 .await
                 .unwrap_err();
             assert_eq!(error.code(), code, "{path}");
@@ -586,11 +587,7 @@ async fn what_is_no_playlist_is_told_so() {
             .contains("#EXTM3U")
     );
     for (path, code, told) in [
-        (
-            "master.m3u8",
-            "bad_playlist",
-            "begins with \"<html>Sign in</html>\"",
-        ),
+        ("master.m3u8", "bad_playlist", "does not begin with #EXTM3U"),
         ("itself.m3u8", "unsafe_playlist", "is the playlist itself"),
         (
             "out.m3u8",
@@ -600,9 +597,13 @@ async fn what_is_no_playlist_is_told_so() {
         (
             "query.m3u8",
             "bad_playlist",
-            "variable \"token\" is not defined",
+            "line 2: a variable is not defined",
         ),
-        ("large.m3u8", "store_unwell", "unwell"),
+        (
+            "large.m3u8",
+            "too_long",
+            "the playlist is longer than 4 MiB",
+        ),
     ] {
         let error = text(&vod, &asset, path).await.unwrap_err();
         assert_eq!(
@@ -610,7 +611,12 @@ async fn what_is_no_playlist_is_told_so() {
             (code, ErrorKind::Corrupt),
             "{path}: {error}"
         );
-        assert!(error.told().contains(told), "{}", error.told());
+        let said = error.told();
+        assert!(said.contains(told), "{said}");
+        // What lies in the store does not speak to viewers.
+        for word in ["Sign in", "html", "token"] {
+            assert!(!said.contains(word), "{said}");
+        }
     }
 }
 
@@ -761,19 +767,100 @@ async fn what_an_asset_cannot_be_is_refused_by_name() {
 
     // A token from elsewhere knows a prefix that nobody registered.
     put_film(&s3, "elsewhere/f");
-    let found = vod.asset_of_prefix("elsewhere/f").await.unwrap();
+    let of = async |prefix: &str, path: &str| match vod.asset_of_token(prefix, path).await {
+        Ok(asset) => Ok((asset.id, asset.facts.prefix.clone().unwrap_or_default())),
+        Err(error) => Err(error.told()),
+    };
+    let first = of("elsewhere/f", "v%200/index.m3u8").await.unwrap();
+    assert_eq!(first.1, "elsewhere/f");
+    for (prefix, path) in [
+        ("elsewhere/f/", "master.m3u8"),
+        ("elsewhere", "f/master.m3u8"),
+        ("elsewhere", "f/v%200/index.m3u8"),
+    ] {
+        assert_eq!(
+            of(prefix, path).await.as_ref(),
+            Ok(&first),
+            "{prefix} {path}"
+        );
+    }
+    s3.put("bare/v/list.m3u8", MEDIA);
+    assert_eq!(of("bare", "v/list.m3u8").await.unwrap().1, "bare/v");
+    for (prefix, path, told) in [
+        (
+            "elsewhere/g",
+            "a%20b/master.m3u8",
+            "there is no playlist \"a%20b/master.m3u8\" below the token's prefix",
+        ),
+        ("", "master.m3u8", "the path is empty"),
+        (
+            "elsewhere/f",
+            "../g/master.m3u8",
+            "the path has a dot segment",
+        ),
+        (
+            "elsewhere/f",
+            "v%200/seg%201.ts",
+            "the path is not that of a playlist",
+        ),
+    ] {
+        assert_eq!(of(prefix, path).await, Err(told.to_owned()), "{path}");
+    }
+    // A token's narrower prefix is a wall of its own.
     assert_eq!(
-        vod.asset_of_prefix("elsewhere/f/").await.unwrap().id,
-        found.id
+        of("elsewhere/f/v 0", "index.m3u8").await.unwrap().1,
+        "elsewhere/f/v 0"
     );
-    assert_eq!(
-        vod.asset_of_prefix("elsewhere/g").await.unwrap_err().code(),
-        "unknown_asset"
-    );
-    assert_eq!(
-        vod.asset_of_prefix("").await.unwrap_err().code(),
-        "bad_path"
-    );
+}
+
+#[tokio::test]
+async fn a_token_is_served_from_the_library_that_has_its_playlist() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = |library: &str, film: &str| {
+        let folder = dir.path().join(library).join(film);
+        std::fs::create_dir_all(folder.join("v 0")).unwrap();
+        std::fs::write(folder.join("master.m3u8"), MASTER).unwrap();
+        std::fs::write(folder.join("v 0/index.m3u8"), MEDIA).unwrap();
+    };
+    folder("one", "films/a");
+    folder("two", "films/a/extra");
+    folder("two", "films/b");
+    let store = Store::open(&Location::Memory).await.unwrap();
+    let vod = Vod::new(client(), store, Arc::new(Off::default()));
+    let spec = |id: &str| LibrarySpec {
+        id: id.into(),
+        place: Where::Dir(dir.path().join(id)),
+        segments: Segments::Tunnel,
+        presign_ttl: Duration::from_secs(300),
+    };
+    vod.apply(vec![spec("one"), spec("two")]).unwrap();
+    for (library, prefix) in [("one", "films/a"), ("two", "films/a/extra")] {
+        let new = NewAsset {
+            library: library.into(),
+            ..new(prefix)
+        };
+        vod.add(new).await.unwrap();
+    }
+    for (path, library, prefix) in [
+        ("a/master.m3u8", "one", "films/a"),
+        ("a/v%200/index.m3u8", "one", "films/a"),
+        ("a/extra/v%200/index.m3u8", "two", "films/a/extra"),
+        ("b/master.m3u8", "two", "films/b"),
+    ] {
+        let asset = vod.asset_of_token("films", path).await.unwrap();
+        let found = (asset.library.as_str(), asset.facts.prefix.as_deref());
+        assert_eq!(found, (library, Some(prefix)), "{path}");
+        let root = "vod/x/y/";
+        let served = vod.playlist_with_token(&asset, "films", path, "t", root);
+        let served = String::from_utf8(served.await.unwrap().identity.to_vec()).unwrap();
+        if path.ends_with("index.m3u8") {
+            let up = "../".repeat(2 + path.matches('/').count());
+            assert!(
+                served.contains(&format!("{up}vod/x/y/v%200/seg%201.ts")),
+                "{served}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -878,6 +965,100 @@ async fn a_reader_without_a_byte_gets_another_try() {
         assert!(sent == pattern(length)[start..], "{path}");
         s3.set_fault(None);
     }
+}
+
+#[tokio::test]
+async fn a_scan_looks_again_at_what_failed_and_at_what_is_gone() {
+    let s3 = S3::start().await;
+    put_film(&s3, "lib/good");
+    s3.put("lib/bad/master.m3u8", "<html>");
+    put_film(&s3, "other/good");
+    let vod = vod(Where::S3(s3.spec()), Segments::Tunnel).await;
+    let scan = async || {
+        vod.start_scan("lib", "lib/").unwrap();
+        let finished = wait_until(Duration::from_secs(60), "the scan", async || {
+            vod.scan_status("lib")
+                .unwrap()
+                .filter(|status| !status.running)
+        });
+        finished.await.unwrap()
+    };
+    let first = scan().await;
+    assert_eq!((first.added, first.unplayable, first.gone), (2, 1, 0));
+    let named = async |name: &str| vod.assets(name, None).await.unwrap().assets.remove(0);
+    let bad = named("bad").await;
+    let id = bad.id.to_string();
+    assert!(!bad.is_ready());
+    let refused = vod.entry_path(&bad).unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.kind()),
+        ("not_ready", ErrorKind::Conflict)
+    );
+    assert!(
+        refused.told().contains("does not begin with #EXTM3U"),
+        "{}",
+        refused.told()
+    );
+    // Looked at a moment ago: not again for everybody who asks.
+    s3.take_seen();
+    assert!(!vod.wanted(&id).await.unwrap().is_ready());
+    assert_eq!(s3.take_seen().len(), 0);
+
+    put_film(&s3, "lib/bad");
+    std::fs::remove_dir_all(s3.path("lib/good")).unwrap();
+    let second = scan().await;
+    assert_eq!((second.added, second.known, second.gone), (0, 1, 1));
+    assert!(named("bad").await.is_ready() && vod.asset(&id).await.unwrap().is_ready());
+    let gone = named("good").await;
+    let said = gone.facts.probe.as_ref().unwrap().error.clone();
+    assert_eq!(
+        (gone.is_ready(), said.as_deref()),
+        (false, Some("there is no such file"))
+    );
+    // What a store that is unwell keeps from us is not gone.
+    s3.set_fault(Some(Fault::Status(500)));
+    assert_eq!(scan().await.gone, 0);
+    assert!(named("bad").await.is_ready());
+}
+
+#[tokio::test]
+async fn what_was_missing_is_looked_at_again_when_it_is_wanted() {
+    let s3 = S3::start().await;
+    let store = Store::open(&Location::Memory).await.unwrap();
+    let clock = Arc::new(Off::default());
+    let vod = Vod::new(client(), store, clock.clone());
+    vod.apply(vec![LibrarySpec {
+        id: "lib".into(),
+        place: Where::S3(s3.spec()),
+        segments: Segments::Tunnel,
+        presign_ttl: Duration::from_secs(300),
+    }])
+    .unwrap();
+    let id = film(&vod, "f").await.id.to_string();
+    put_film(&s3, "f");
+    assert!(!vod.wanted(&id).await.unwrap().is_ready());
+    clock.0.store(11_000, Ordering::Relaxed);
+    assert!(vod.wanted(&id).await.unwrap().is_ready());
+}
+
+#[tokio::test]
+async fn a_pipe_in_a_directory_is_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("f")).unwrap();
+    std::fs::write(dir.path().join("f/master.m3u8"), MASTER).unwrap();
+    let pipe = dir.path().join("f/pipe.ts");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let vod = vod(Where::Dir(dir.path().into()), Segments::Tunnel).await;
+    let asset = film(&vod, "f").await;
+    let asked = bytes(&vod, &asset, "pipe.ts", None);
+    let answer = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    assert_eq!(answer.unwrap().unwrap_err().code(), "no_file");
 }
 
 #[tokio::test]

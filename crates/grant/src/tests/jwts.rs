@@ -37,7 +37,7 @@ fn a_token_of_another_minter_is_read() {
         Ok("processed/a b"),
     );
     let token = hls_token::open(SECRET, &sign_hs256(SECRET, &claims()), NOW_S).unwrap();
-    assert_eq!((token.expires_s, token.made_s), (NOW_S + 86_400, NOW_S));
+    assert_eq!((token.expires_s, token.made_s), (NOW_S + 86_400, None));
     assert_eq!(token.grant, None);
 }
 
@@ -289,6 +289,11 @@ fn files_that_are_no_key_are_refused_by_name() {
             Algorithm::Hs256,
             "too short\n",
             "is no secret of 32 bytes or more",
+        ),
+        (
+            Algorithm::Hs256,
+            pem.as_str(),
+            "is no secret but a PEM, and whoever has a public key could sign with it",
         ),
     ] {
         let error = Issuer::new("k".into(), algorithm, file.as_bytes(), "a".into()).unwrap_err();

@@ -72,6 +72,8 @@ pub struct Grants {
     pub max: Duration,
     /// Of the tokens of `/stream/hls`.
     pub jwt_secret: Option<Secret>,
+    /// How long those of others live at most, where they do not say when they were made.
+    pub jwt_lifetime: Option<Duration>,
     /// Whose tokens are exchanged, `kid`s unique.
     pub issuers: Vec<Issuer>,
 }
@@ -179,6 +181,7 @@ pub(super) fn grants(s: &mut Table<'_, '_>) -> Grants {
     let ttl = s.get(reload("ttl_s"), 600, kind::seconds(1..=604_800));
     let max = s.get(reload("max_s"), 86_400, kind::seconds(1..=31_536_000));
     let jwt_secret = s.file(reload("jwt_secret_file")).map(Secret::at);
+    let jwt_lifetime = s.get(reload("jwt_lifetime_s"), 0, kind::seconds(0..=31_536_000));
     let mut lines = HashMap::new();
     let issuers = s.tables("issuer", ISSUERS_MAX, |s| {
         let kid = s.need(
@@ -219,6 +222,7 @@ pub(super) fn grants(s: &mut Table<'_, '_>) -> Grants {
         ttl,
         max,
         jwt_secret,
+        jwt_lifetime: Some(jwt_lifetime).filter(|lifetime| !lifetime.is_zero()),
         issuers,
     }
 }

@@ -16,6 +16,8 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 /// Shorter keys can be guessed.
 const API_KEY_LENGTH_WISE: usize = 16;
+/// RFC 7518 §3.2: as many bytes as the hash has.
+const JWT_SECRET_LENGTH_WISE: usize = 32;
 
 /// The variables that [`Config::load`] reads from this process's environment.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
@@ -107,7 +109,15 @@ impl Draft<'_> {
     fn read_secrets_of_grants(&mut self) {
         let mut grants = self.config.grants.clone();
         if let Some(secret) = &mut grants.jwt_secret {
-            self.fill("grants.jwt_secret_file", secret);
+            const SETTING: &str = "grants.jwt_secret_file";
+            self.fill(SETTING, secret);
+            if (1..JWT_SECRET_LENGTH_WISE).contains(&secret.value.expose().len()) {
+                let message = format!(
+                    "the secret in {} is shorter than 32 bytes: tokens of it can be forged by guessing",
+                    secret.file.display()
+                );
+                self.warning(SETTING, message, "openssl rand -hex 32 makes a good one");
+            }
         }
         for (index, issuer) in grants.issuers.iter_mut().enumerate() {
             let setting = format!("grants.issuer[{index}].key_file");

@@ -1,7 +1,7 @@
 //! `/api/v1/assets` and `/api/v1/libraries`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use base::ErrorKind;
 use grant::Subject;
 use http::StatusCode;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vod::{Asset, Kind, NewAsset, Patch, ScanStatus};
 
+use super::options::{Options, given};
 use crate::auth::Admin;
 use crate::body::{Document, Whole};
 use crate::error::Problem;
@@ -79,9 +80,15 @@ pub(crate) struct AssetInput {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AssetPatch {
     processed_key: Option<String>,
-    raw_key: Option<String>,
+    /// `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    raw_key: Option<Option<String>>,
     name: Option<String>,
-    download_name: Option<String>,
+    /// `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    download_name: Option<Option<String>>,
     /// An empty one takes it away.
     slug: Option<String>,
 }
@@ -127,6 +134,8 @@ pub(crate) struct ScanInfo {
     /// Registered before.
     known: u64,
     unplayable: u64,
+    /// Registered before, and their files are there no more.
+    gone: u64,
     error: Option<String>,
     started_ms: i64,
     finished_ms: Option<i64>,
@@ -139,7 +148,7 @@ pub(crate) struct ScanInfo {
 pub(crate) async fn list(
     _: Admin,
     State(app): State<App>,
-    Query(options): Query<ListOptions>,
+    Options(options): Options<ListOptions>,
 ) -> Result<Json<AssetList>, Problem> {
     let page = app
         .vod
@@ -334,6 +343,7 @@ impl From<ScanStatus> for ScanInfo {
             added: status.added,
             known: status.known,
             unplayable: status.unplayable,
+            gone: status.gone,
             error: status.error,
             started_ms: status.started_ms,
             finished_ms: status.finished_ms,

@@ -2,14 +2,17 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::IntoResponse;
 use base::ErrorKind;
 use grant::issuer::{self, Target};
 use grant::{Actions, Order, Subject};
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Caller;
+use super::options::Moment;
 use crate::auth::{Admin, bearer};
 use crate::body::Document;
 use crate::error::Problem;
@@ -29,12 +32,13 @@ pub(crate) struct GrantInput {
     /// For a device: good until it is revoked, rather than used soon and then while it is used.
     #[serde(default)]
     until_revoked: bool,
-    /// It ends then, in milliseconds since the Unix epoch.
-    expires_at: Option<i64>,
+    /// It ends then, in milliseconds since the Unix epoch or as RFC 3339 has it.
+    #[schema(value_type = Option<i64>)]
+    expires_at: Option<Moment>,
     /// Only from the network of this address.
     #[schema(value_type = Option<String>)]
     address: Option<std::net::IpAddr>,
-    /// Only for this `User-Agent`.
+    /// Only for this `User-Agent`; an empty one is none.
     user_agent: Option<String>,
 }
 
@@ -70,17 +74,20 @@ pub(crate) async fn mint(
     }
     let until_s = match input.expires_at {
         None => None,
-        Some(ms) if ms <= app.grants.now_ms() => return Err(invalid("expires_at is past")),
-        Some(ms) => u64::try_from(ms / 1000).ok(),
+        Some(Moment(ms)) if ms <= app.grants.now_ms() => {
+            return Err(invalid("expires_at is past"));
+        }
+        Some(Moment(ms)) => u64::try_from(ms / 1000).ok(),
     };
     let target = match (input.asset, input.channel) {
         (Some(asset), None) => Target::Asset(asset),
         (None, Some(channel)) => Target::Channel(channel),
         _ => return Err(invalid("give either asset or channel")),
     };
+    let user_agent = input.user_agent.as_deref().filter(|name| !name.is_empty());
     let binding = grant::Binding {
         network: input.address.map(grant::Binding::network_of),
-        user_agent: input.user_agent.as_deref().map(grant::Binding::digest),
+        user_agent: user_agent.map(grant::Binding::digest),
     };
     let order = Order {
         actions: actions.unwrap_or(Actions::PLAY),
@@ -101,7 +108,7 @@ pub(crate) async fn exchange(
     State(app): State<App>,
     caller: Caller,
     headers: HeaderMap,
-) -> Result<(StatusCode, Json<GrantInfo>), Problem> {
+) -> Result<impl IntoResponse, Problem> {
     app.throttles.exchange.admit(caller.address)?;
     let unauthorized = |detail: String| {
         Problem::new(ErrorKind::Denied, "bad_token", detail).with_status(StatusCode::UNAUTHORIZED)
@@ -130,9 +137,11 @@ pub(crate) async fn exchange(
         )
         .hint("give each viewer a token with a jti of its own"));
     }
+    let made = made(&app, &claims.target, order).await?;
     Ok((
         StatusCode::CREATED,
-        Json(made(&app, &claims.target, order).await?),
+        [(CACHE_CONTROL, "no-store")],
+        Json(made),
     ))
 }
 
@@ -156,7 +165,7 @@ async fn made(app: &App, target: &Target, order: Order) -> Result<GrantInfo, Pro
     let downloads = order.actions.allows(Actions::DOWNLOAD);
     let (grant, url, download_url) = match target {
         Target::Asset(id) => {
-            let asset = app.vod.asset(id).await?;
+            let asset = app.vod.wanted(id).await?;
             let path = app.vod.entry_path(&asset)?;
             let (grant, text) = app.grants.mint(Order {
                 scope: Subject::Asset(asset.id),

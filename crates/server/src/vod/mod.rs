@@ -4,6 +4,7 @@
 pub(crate) mod assets;
 pub(crate) mod metrics;
 pub(crate) mod mint;
+mod options;
 mod password;
 pub(crate) mod play;
 pub(crate) mod share;
@@ -17,8 +18,11 @@ use std::net::IpAddr;
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::middleware;
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 use grant::{Actions, Ask, Wanted};
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
 
 use crate::client::{Requester, peer};
@@ -56,8 +60,15 @@ pub(crate) fn administration() -> Router<App> {
         )
         .route("/api/v1/shares/{token}/activity", get(shares::activity))
         .route("/api/v1/grants", post(mint::mint))
-        .route("/api/v1/grants/exchange", post(mint::exchange))
         .route("/api/v1/grants/{id}", delete(mint::revoke))
+        .layer(middleware::map_response(not_stored))
+}
+
+/// What names tokens is kept by nobody on its way.
+async fn not_stored(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// What viewers ask for. Every page may read it: the URL is the permission.
@@ -83,6 +94,10 @@ pub(crate) fn viewing() -> Router<App> {
         .route(
             "/share/{token}/stream/{asset}",
             get(share::stream).options(cors::preflight),
+        )
+        .route(
+            "/api/v1/grants/exchange",
+            post(mint::exchange).options(cors::preflight_to_post),
         )
         .layer(middleware::map_response(cors::allow))
 }

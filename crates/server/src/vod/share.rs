@@ -2,7 +2,7 @@
 //! `{"detail": "…"}`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use base::{ErrorKind, Redacted};
 use grant::{Actions, Binding, Order, ShareId, Subject, Wanted};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use vod::Asset;
 
 use super::Caller;
+use super::options::{Options, flag};
 use super::shares::Share;
 use super::stream::{Permit, StreamUrl, url_of};
 use crate::body::Whole;
@@ -57,7 +58,7 @@ pub(crate) struct Password {
 #[derive(Deserialize)]
 pub(crate) struct PlayOptions {
     share_session: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     download: bool,
 }
 
@@ -70,17 +71,24 @@ const PLAYER_CHARS_MAX: usize = 80;
 pub(crate) async fn show(
     State(app): State<App>,
     Path(token): Path<String>,
-    Query(options): Query<ShowOptions>,
+    options: Result<Options<ShowOptions>, Problem>,
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Compat> {
     if wants_page(&headers) {
         return Ok(page(&app, &token, &headers).await);
     }
-    app.throttles.share.admit(caller.address)?;
-    let link = Link::open(&app, &token).await?;
+    let Options(options) = options?;
     let password = options.password.map(Redacted::new);
-    link.shown(&app, password).await
+    // A password is counted before it is looked at; whoever has a link and tries none guesses nothing.
+    if password.is_some() {
+        app.throttles.share.admit(caller.address)?;
+    }
+    let link = Link::open(&app, &token).await;
+    if link.is_err() && password.is_none() {
+        app.throttles.share.admit(caller.address)?;
+    }
+    link?.shown(&app, password).await
 }
 
 /// `POST /share/{token}`: the password, as JSON or as a form.
@@ -117,16 +125,17 @@ pub(crate) async fn enter(
 pub(crate) async fn stream(
     State(app): State<App>,
     Path((token, asset)): Path<(String, String)>,
-    Query(options): Query<PlayOptions>,
+    options: Result<Options<PlayOptions>, Problem>,
     caller: Caller,
-) -> Result<Json<StreamUrl>, Compat> {
+) -> Result<StreamUrl, Compat> {
+    let Options(options) = options?;
     app.throttles.stream.admit(caller.address)?;
     let link = Link::open(&app, &token).await?;
     if asset != link.stored.asset {
         return Err(denied("the asset is not this link's").into());
     }
     let session = link.session(&app, &caller, options.share_session.as_deref())?;
-    let asset = app.vod.asset(&asset).await?;
+    let asset = app.vod.wanted(&asset).await?;
     let hands_out_original = options.download || asset.is_original_only();
     if hands_out_original && !link.share.allow_download {
         return Err(denied("this link does not allow downloads").into());
@@ -147,7 +156,7 @@ pub(crate) async fn stream(
     };
     let url = url_of(&app, &asset, options.download, &permit)?;
     link.count(&app, session, options.download, &caller).await?;
-    Ok(Json(StreamUrl { url }))
+    Ok(StreamUrl { url })
 }
 
 /// A link that leads somewhere: it exists, is enabled and has not expired.
@@ -287,13 +296,21 @@ impl Link {
     }
 }
 
-/// The page itself tells what is wrong with a link, by asking for its JSON.
+/// The page itself tells what is wrong with a link, by asking for its JSON; its status says so to others.
 async fn page(app: &App, token: &str, headers: &HeaderMap) -> Response {
-    let origins = match app.store.share(token).await {
-        Ok(Some(stored)) => media_origin(app, &stored.asset).await,
-        _ => None,
+    let link = Link::open(app, token).await;
+    let origin = match &link {
+        Ok(link) => media_origin(app, &link.stored.asset).await,
+        Err(_) => None,
     };
-    page::share(origins.as_deref(), headers).await
+    let mut response = page::share(origin.as_deref(), headers).await;
+    if let Err(problem) = link {
+        *response.status_mut() = problem.into_response().status();
+    }
+    response
+        .headers_mut()
+        .append(VARY, HeaderValue::from_static("Accept"));
+    response
 }
 
 /// Where a browser fetches an asset's media, if not here.
@@ -308,7 +325,26 @@ async fn media_origin(app: &App, asset: &str) -> Option<String> {
 
 fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+    let accept = accept.unwrap_or_default();
+    // Programs that take anything want JSON: a page must be asked for by name.
+    let page = quality(accept, &["text/html", "text/*"]);
+    let json = quality(accept, &["application/json", "application/*", "*/*"]);
+    page.is_some_and(|page| page > 0.0 && page >= json.unwrap_or(0.0))
+}
+
+/// How much a type is wanted (RFC 9110 §12.5.1), by its names from the exact one to the widest.
+fn quality(accept: &str, names: &[&str]) -> Option<f32> {
+    let of = |name: &&str| {
+        accept.split(',').find_map(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            if !parts.next()?.eq_ignore_ascii_case(name) {
+                return None;
+            }
+            let q = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+            Some(q.map_or(1.0, |q| q.parse().unwrap_or(0.0)))
+        })
+    };
+    names.iter().find_map(of)
 }
 
 fn denied(detail: &str) -> Problem {
@@ -332,5 +368,33 @@ impl From<&Asset> for ShownAsset {
             height: largest.and_then(|variant| variant.height),
             ready: asset.is_ready(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wants_the_page_says_so() {
+        let check = |accept: &str, expected: bool| {
+            let value = HeaderValue::from_str(accept).unwrap();
+            let headers = HeaderMap::from_iter([(ACCEPT, value)]);
+            assert_eq!(wants_page(&headers), expected, "{accept}");
+        };
+        check(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            true,
+        );
+        check("text/html", true);
+        check("TEXT/HTML; q=0.7, application/json;q=0.5", true);
+        check("application/json, text/html;q=0.5", false);
+        check("text/html;q=0, */*", false);
+        check("text/html;q=0", false);
+        check("application/json, text/plain, */*", false);
+        check("*/*", false);
+        check("", false);
+        check("text/htmlx", false);
+        assert!(!wants_page(&HeaderMap::new()));
     }
 }

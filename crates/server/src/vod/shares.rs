@@ -7,13 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use grant::{ShareId, Subject};
 use http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use store::StoredShare;
 use utoipa::ToSchema;
 
+use super::options::{Moment, given};
 use super::password;
 use crate::auth::Admin;
-use crate::body::Document;
+use crate::body::{Document, Whole};
 use crate::error::Problem;
 use crate::state::App;
 
@@ -74,8 +75,9 @@ struct ActivityInfo {
 pub(crate) struct ShareInput {
     title: String,
     description: String,
-    /// In milliseconds since the Unix epoch.
-    expires_at: Option<i64>,
+    /// In milliseconds since the Unix epoch, or as RFC 3339 has it.
+    #[schema(value_type = Option<i64>)]
+    expires_at: Option<Moment>,
     password: Option<String>,
     allow_download: bool,
     /// 0: as many as there are.
@@ -90,7 +92,7 @@ pub(crate) struct SharePatch {
     description: Option<String>,
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<i64>)]
-    expires_at: Option<Option<i64>>,
+    expires_at: Option<Option<Moment>>,
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     password: Option<Option<String>>,
@@ -102,7 +104,7 @@ pub(crate) struct SharePatch {
 const TEXT_CHARS_MAX: usize = 2000;
 const TOKEN_BYTES: usize = 32;
 
-/// Makes a share.
+/// Makes a share; without a body, an open link.
 #[utoipa::path(post, path = "/api/v1/assets/{id}/shares", tag = "shares", request_body = ShareInput,
     responses((status = 201, body = ShareInfo), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem)))]
@@ -110,8 +112,14 @@ pub(crate) async fn add(
     _: Admin,
     State(app): State<App>,
     Path(id): Path<String>,
-    Document(input): Document<ShareInput>,
+    Whole(body): Whole,
 ) -> Result<(StatusCode, Json<ShareInfo>), Problem> {
+    let input: ShareInput = if body.is_empty() {
+        ShareInput::default()
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|error| Problem::new(ErrorKind::Invalid, "bad_body", error.to_string()))?
+    };
     let asset = app.vod.asset(&id).await?;
     let stored = make(
         &app.store,
@@ -171,7 +179,7 @@ pub(crate) async fn change(
         share.description = checked(text)?;
     }
     if let Some(expires_ms) = patch.expires_at {
-        share.expires_ms = expires_ms;
+        share.expires_ms = expires_ms.map(|Moment(ms)| ms);
     }
     match patch.password {
         None => {}
@@ -238,7 +246,8 @@ pub(crate) async fn make(
     input: ShareInput,
     now_ms: i64,
 ) -> Result<StoredShare, Problem> {
-    if input.expires_at.is_some_and(|ms| ms <= now_ms) {
+    let expires_ms = input.expires_at.map(|Moment(ms)| ms);
+    if expires_ms.is_some_and(|ms| ms <= now_ms) {
         return Err(Problem::new(
             ErrorKind::Invalid,
             "invalid",
@@ -252,7 +261,7 @@ pub(crate) async fn make(
     let share = Share {
         title: checked(input.title)?,
         description: checked(input.description)?,
-        expires_ms: input.expires_at,
+        expires_ms,
         password,
         allow_download: input.allow_download,
         is_enabled: true,
@@ -300,7 +309,7 @@ pub async fn create_share(
     let input = ShareInput {
         title: options.title,
         description: String::new(),
-        expires_at: options.expires_ms,
+        expires_at: options.expires_ms.map(Moment),
         password: options.password.map(|password| password.expose().clone()),
         allow_download: options.allow_download,
         max_views: options.max_views,
@@ -392,13 +401,6 @@ fn checked(text: String) -> Result<String, Problem> {
         return Err(Problem::new(ErrorKind::Invalid, "invalid", detail));
     }
     Ok(text)
-}
-
-/// Tells a `null` from an absent field.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }
 
 impl std::fmt::Debug for ShareInput {

@@ -1,15 +1,20 @@
 //! The compatible routes: `GET /assets/{id}/stream` and `GET /stream/hls/{path}?token=`, with errors as
 //! `{"detail": "…"}`.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::response::Response;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
+use grant::hls_token::HlsToken;
 use grant::{Actions, Order, ShareId, Subject, Wanted, hls_token};
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use vod::{Asset, encode_path};
 
+use super::options::{Options, flag};
 use super::{Caller, play};
 use crate::auth::{bearer, has_key};
 use crate::error::{Compat, Problem};
@@ -23,7 +28,7 @@ pub(crate) struct StreamUrl {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct StreamOptions {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "flag")]
     download: bool,
     grant: Option<String>,
 }
@@ -39,10 +44,11 @@ pub(crate) struct Permit {
 pub(crate) async fn of_asset(
     State(app): State<App>,
     Path(id): Path<String>,
-    Query(options): Query<StreamOptions>,
+    options: Result<Options<StreamOptions>, Problem>,
     caller: Caller,
     headers: HeaderMap,
-) -> Result<Json<StreamUrl>, Compat> {
+) -> Result<StreamUrl, Compat> {
+    let Options(options) = options?;
     let permit = if has_key(&app, &headers) {
         let actions = Actions::PLAY.and(Actions::DOWNLOAD);
         Permit {
@@ -70,10 +76,9 @@ pub(crate) async fn of_asset(
             actions: grant.actions,
         }
     };
-    let asset = app.vod.asset(&id).await?;
-    Ok(Json(StreamUrl {
-        url: url_of(&app, &asset, options.download, &permit)?,
-    }))
+    let asset = app.vod.wanted(&id).await?;
+    let url = url_of(&app, &asset, options.download, &permit)?;
+    Ok(StreamUrl { url })
 }
 
 /// Where an asset plays, or is saved from: the playlist's proxy for HLS, else a file.
@@ -133,28 +138,27 @@ pub(crate) struct TokenOption {
 /// `GET /stream/hls/{path}?token=`.
 pub(crate) async fn playlist(
     State(app): State<App>,
-    Query(TokenOption { token }): Query<TokenOption>,
+    options: Result<Options<TokenOption>, Problem>,
     uri: Uri,
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Compat> {
+    let Options(TokenOption { token }) = options?;
     let path = uri.path().strip_prefix("/stream/hls/").unwrap_or_default();
     let now_ms = app.grants.now_ms();
     let secret = app.grants.hls_secret();
     let claims = hls_token::open(secret.expose(), &token, now_ms / 1000);
     let claims = claims.map_err(token_problem)?;
-    let asset = app.vod.asset_of_prefix(&claims.prefix).await?;
+    let asset = match &claims.grant {
+        Some(grant) => own(&app, grant).await?,
+        None => app.vod.asset_of_token(&claims.prefix, path).await?,
+    };
     let subject = Subject::Asset(asset.id);
     let grant = match &claims.grant {
         Some(grant) => grant.clone(),
         None => {
-            let made_ms = claims.made_s.saturating_mul(1000);
-            if app
-                .grants
-                .revoked_ms(&subject)
-                .is_some_and(|revoked_ms| made_ms <= revoked_ms)
-            {
-                return Err(Problem::from(grant::Refused::Revoked).into());
+            if !app.grants.outlives(&claims, &subject) {
+                return Err(revoked(&claims).into());
             }
             app.adopted(&token, || {
                 let until_s = u64::try_from(claims.expires_s).ok();
@@ -173,8 +177,31 @@ pub(crate) async fn playlist(
     let media_root = format!("vod/{}/{grant}/", asset.id);
     let rendered = app
         .vod
-        .playlist_with_token(&asset, path, &token, &media_root);
+        .playlist_with_token(&asset, &claims.prefix, path, &token, &media_root);
     Ok(play::playlist(&*rendered.await?, &headers))
+}
+
+/// The asset of a token of our own, which says it.
+async fn own(app: &App, grant: &str) -> Result<Arc<Asset>, Problem> {
+    match app.grants.gate().scope_of(grant)? {
+        Subject::Asset(id) => Ok(app.vod.asset(&id.to_string()).await?),
+        _ => Err(grant::Refused::OtherScope.into()),
+    }
+}
+
+fn revoked(token: &HlsToken) -> Problem {
+    if token.made_s.is_some() {
+        return grant::Refused::Revoked.into();
+    }
+    let detail =
+        "what this token is for was revoked, and it does not say (iat) that it was made later";
+    Problem::new(ErrorKind::Denied, "revoked", detail)
+}
+
+impl IntoResponse for StreamUrl {
+    fn into_response(self) -> Response {
+        ([(CACHE_CONTROL, "no-store")], Json(self)).into_response()
+    }
 }
 
 fn token_problem(error: grant::TokenError) -> Problem {

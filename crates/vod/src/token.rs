@@ -1,0 +1,159 @@
+//! What a token of `/stream/hls` opens: the playlists below its prefix. Who minted it elsewhere knows the
+//! library, and not what is registered of it here.
+
+use std::sync::Arc;
+
+use crate::asset::{Asset, ENTRY, Kind, NewAsset, Plays};
+use crate::confine::{Prefix, file_name, is_playlist};
+use crate::error::Error;
+use crate::known::prefix_id;
+use crate::library::Library;
+use crate::playlists::{Place, Rendered};
+use crate::rewrite::Flavour;
+use crate::serve::{presigner, words};
+use crate::vod::Vod;
+
+/// Folders between a token's prefix and a playlist that are looked at.
+const FOLDERS_MAX: usize = 16;
+/// Of a path in a message.
+const SHOWN_CHARS_MAX: usize = 256;
+
+impl Vod {
+    /// The asset that the playlist at `path` below a token's `prefix` belongs to: of those at or below
+    /// the prefix the nearest around it. One that is not registered is registered now, in the first
+    /// library that has the playlist.
+    ///
+    /// # Errors
+    /// The path is no playlist's, or no library has it.
+    pub async fn asset_of_token(&self, prefix: &str, path: &str) -> Result<Arc<Asset>, Error> {
+        let prefix = Prefix::new(prefix).map_err(Error::Path)?;
+        let key = prefix.at_path(path).map_err(Error::Path)?;
+        if !is_playlist(&key) {
+            return Err(Error::NotAPlaylistPath);
+        }
+        let folders = folders(&prefix, &key);
+        for folder in &folders {
+            if let Some(asset) = self.cached(&prefix_id(folder)).await {
+                return Ok(asset);
+            }
+            for location in [format!("{folder}/{ENTRY}"), key.clone()] {
+                for library in self.libraries() {
+                    let stored = self.store().asset_at(library.id(), &location).await?;
+                    if let Some(stored) = stored {
+                        return self.remember(Asset::read(stored)?).await;
+                    }
+                }
+            }
+        }
+        let mut last = no_playlist(path);
+        for library in self.libraries() {
+            match library.head(&key, self.now_ms()).await {
+                Ok(_) => return self.register(&library, &folders, &key).await,
+                Err(error @ Error::Missing { .. }) => {
+                    tracing::debug!(%error, "not in this library");
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// The playlist at `path` below a token's prefix, `below`, for who holds it: playlists carry it on, media
+    /// lies below `media_root` (as `/vod/{asset}/{grant}/` without its first slash, relative to the
+    /// root).
+    ///
+    /// # Errors
+    /// The path is no playlist's, nothing is there, or the store is unwell.
+    pub async fn playlist_with_token(
+        &self,
+        asset: &Asset,
+        below: &str,
+        path: &str,
+        token: &str,
+        media_root: &str,
+    ) -> Result<Arc<Rendered>, Error> {
+        let library = self.library(&asset.library)?;
+        let Plays::Hls { prefix, entry } = asset.plays() else {
+            return Err(Error::NotReady(asset.id.to_string()));
+        };
+        let prefix = Prefix::new(prefix).map_err(Error::Path)?;
+        let below = Prefix::new(below).map_err(Error::Path)?;
+        let key = below.at_path(path).map_err(Error::Path)?;
+        if !is_playlist(&key) {
+            return Err(Error::NotAPlaylistPath);
+        }
+        if !prefix.holds(&key) {
+            return Err(no_playlist(path));
+        }
+        let entry = format!("{}/{entry}", prefix.as_str());
+        let place = Place {
+            library: &library,
+            prefix: &prefix,
+            key: &key,
+            entry: &entry,
+        };
+        let now_ms = self.now_ms();
+        let presign = presigner(&library, now_ms);
+        // From /stream/hls/{path} up to the root: two folders and those of the path.
+        let up = "../".repeat(2 + path.matches('/').count());
+        let media_base = format!("{up}{media_root}");
+        let flavour = Flavour {
+            token: Some(token),
+            media_base: Some(&media_base),
+            presign: presign.as_ref().map(|presign| presign as _),
+        };
+        let words = words(&library, now_ms, &format!("{token} {media_base}"));
+        let rendered = self.playlists().playlist(place, words, flavour, now_ms);
+        rendered.await.map_err(|error| match error {
+            Error::Missing { .. } => no_playlist(path),
+            error => error,
+        })
+    }
+
+    /// As the nearest folder around `key` that has a first playlist; where none has, as its own.
+    async fn register(
+        &self,
+        library: &Library,
+        folders: &[&str],
+        key: &str,
+    ) -> Result<Arc<Asset>, Error> {
+        let mut first = key.to_owned();
+        for folder in folders {
+            let entry = format!("{folder}/{ENTRY}");
+            if library.head(&entry, self.now_ms()).await.is_ok() {
+                first = entry;
+                break;
+            }
+        }
+        let folder = first.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let new = NewAsset {
+            library: library.id().to_owned(),
+            kind: Kind::Video,
+            name: file_name(folder).to_owned(),
+            processed_key: Some(first),
+            prefix: None,
+            raw_key: None,
+            download_name: None,
+            slug: None,
+        };
+        match self.add(new).await {
+            Err(Error::Taken { id, .. }) => self.asset(&id).await,
+            added => added,
+        }
+    }
+}
+
+/// The folders around `key` up to `prefix`, the nearest first.
+fn folders<'a>(prefix: &Prefix, key: &'a str) -> Vec<&'a str> {
+    let around = std::iter::successors(key.rsplit_once('/'), |(folder, _)| folder.rsplit_once('/'));
+    let mut folders: Vec<_> = around
+        .map(|(folder, _)| folder)
+        .take_while(|folder| prefix.as_str() == *folder || prefix.holds(folder))
+        .collect();
+    folders.truncate(FOLDERS_MAX);
+    folders
+}
+
+fn no_playlist(path: &str) -> Error {
+    Error::NoPlaylist(path.chars().take(SHOWN_CHARS_MAX).collect())
+}
