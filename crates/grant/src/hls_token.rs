@@ -10,6 +10,9 @@ use serde_json::json;
 use crate::TokenError;
 use crate::jwt::{Parts, hs256_fits, sign_hs256};
 
+/// So far a minter's clock may be ahead of ours.
+const CLOCKS_APART_S: i64 = 60;
+
 /// What a token says.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HlsToken {
@@ -45,6 +48,11 @@ pub fn open(secret: &[u8], token: &str, now_s: i64) -> Result<HlsToken, TokenErr
     if parts.text("sub") != Ok("hls") {
         return Err(TokenError::Subject);
     }
+    // It would pass for made after any revocation until then.
+    let made_s = parts.date("iat")?;
+    if made_s.is_some_and(|s| s > now_s.saturating_add(CLOCKS_APART_S)) {
+        return Err(TokenError::Early);
+    }
     let grant = match parts.claims.get("grant") {
         None => None,
         Some(_) => Some(parts.text("grant")?.to_owned()),
@@ -52,7 +60,7 @@ pub fn open(secret: &[u8], token: &str, now_s: i64) -> Result<HlsToken, TokenErr
     Ok(HlsToken {
         prefix: parts.text("pfx")?.to_owned(),
         expires_s,
-        made_s: parts.date("iat")?,
+        made_s,
         grant,
     })
 }

@@ -1332,7 +1332,7 @@ async fn the_command_line_works_beside_the_gateway() {
     let more = |text: &str| {
         stage.gateway.configure(&format!(
             "[server]\npublic_url = \"https://tv.example\"\n{toml}{text}"
-        ))
+        ));
     };
     more("");
     let (_, link, _) = run(&["share", "create", &id]);

@@ -39,6 +39,16 @@ fn a_token_of_another_minter_is_read() {
     let token = hls_token::open(SECRET, &sign_hs256(SECRET, &claims()), NOW_S).unwrap();
     assert_eq!((token.expires_s, token.made_s), (NOW_S + 86_400, None));
     assert_eq!(token.grant, None);
+    for (iat, expected) in [
+        (-5, Ok(Some(NOW_S - 5))),
+        (60, Ok(Some(NOW_S + 60))),
+        (61, Err(TokenError::Early)),
+    ] {
+        let mut dated = claims();
+        dated["iat"] = json!(NOW_S + iat);
+        let opened = hls_token::open(SECRET, &sign_hs256(SECRET, &dated), NOW_S);
+        assert_eq!(opened.map(|token| token.made_s), expected);
+    }
 }
 
 #[test]
