@@ -110,8 +110,7 @@ impl Represented<'_> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.mime));
         headers.insert(CACHE_CONTROL, CACHE);
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        headers.insert(CONTENT_SECURITY_POLICY, INERT);
+        make_inert(headers);
         headers.extend(length.map(|length| (CONTENT_LENGTH, HeaderValue::from(length))));
         let etag = HeaderValue::try_from(self.etag).ok();
         headers.extend(
@@ -153,6 +152,12 @@ impl Represented<'_> {
     fn content_range(&self, part: ByteRange) -> String {
         format!("bytes {}-{}/{}", part.start, part.end - 1, self.length)
     }
+}
+
+/// Nothing in a response with these headers runs as ours.
+pub(crate) fn make_inert(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(CONTENT_SECURITY_POLICY, INERT);
 }
 
 /// The bytes, until the grant that let them in ends.

@@ -36,6 +36,7 @@ export class Player extends EventTarget {
     this.message = "Tuning in";
     this.url = "";
     this.wanted = true; // the viewer's will, which outlives an engine
+    this.awaited = 0; // where a file goes on once it is there
     this.memory = CALM;
     this.counts = { errors: 0, fatal: 0, stalls: 0, stalled_s: 0, discontinuities: 0, switches: 0, recoveries: 0 };
     this.last = { advancedAt: 0, time: -1, stalled: false, started: false, cc: null };
@@ -220,9 +221,13 @@ export class Player extends EventTarget {
 
   /** A plain file; or HLS on Safari of older phones, which plays it itself and tells little about it. */
   #attachFile() {
-    const place = this.#place();
+    const place = (this.awaited = this.#place() || this.awaited);
     this.video.src = this.url;
-    if (place) this.video.currentTime = place;
+    const arrived = () => {
+      this.video.currentTime = place;
+      this.awaited = 0;
+    };
+    if (place) this.video.addEventListener("loadedmetadata", arrived, { signal: this.life.signal, once: true });
     this.video.onerror = () => this.#onFileError();
     this.#resume();
   }
@@ -232,10 +237,10 @@ export class Player extends EventTarget {
     if (this.state === "closed" || this.hls) return;
     this.counts.errors += 1;
     const foreign = this.video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
-    const ours = new URL(this.url).origin === location.origin;
-    const answer = foreign && ours ? await fetch(this.url, { method: "HEAD", cache: "no-store" }).catch(() => null) : null;
+    const answer = foreign ? await fetch(this.url, { method: "HEAD", cache: "no-store", redirect: "manual" }).catch(() => null) : null;
     if (this.state === "closed") return;
-    if (foreign && (answer?.ok || !ours) && !this.last.started) this.#set("failed", UNPLAYABLE);
+    const given = answer?.ok || answer?.type === "opaqueredirect"; // to a library, which need not let a page ask
+    if (given && !this.last.started) this.#set("failed", UNPLAYABLE);
     else this.#trouble({ kind: "network", details: "manifestLoadError", code: answer?.status ?? 0, retry_after_s: Number(answer?.headers.get("Retry-After")) || 0, has_levels: false });
   }
 

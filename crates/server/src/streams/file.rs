@@ -13,6 +13,7 @@ use resolve::{EntryKey, Follower, Listed};
 use super::{invalid, later};
 use crate::error::Problem;
 use crate::media;
+use crate::ranged::make_inert;
 use crate::state::App;
 
 /// How long a viewer waits for a fresh link.
@@ -107,6 +108,7 @@ fn answer(streaming: Streaming, range: Option<ByteRange>) -> Result<Response, Pr
     let text = |value: &str| HeaderValue::from_str(value).ok();
     headers.extend(text(kind).map(|kind| (CONTENT_TYPE, kind)));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    make_inert(headers);
     headers.extend(
         head.length
             .map(|length| (CONTENT_LENGTH, HeaderValue::from(length))),
