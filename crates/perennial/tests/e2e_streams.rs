@@ -468,6 +468,9 @@ async fn a_file_is_relayed_with_ranges_under_whatever_link_it_has() {
     let relay = format!("/relay?url={}", base64url(stream["url"].as_str().unwrap()));
     let media = Clip::A.stream(0, 1);
     let whole = gateway.get(&relay).await;
+    // Whatever its source calls it, it is nothing that may run on our origin.
+    assert_eq!(header(&whole, "x-content-type-options"), "nosniff");
+    assert!(header(&whole, "content-security-policy").contains("sandbox"));
     assert_eq!((whole.status, &whole.body), (200, &media));
     assert_eq!(header(&whole, "content-length"), media.len().to_string());
     let part = gateway
