@@ -67,8 +67,9 @@ export async function canned(page, { root, channel, now = Date.now(), tokens = [
   await on(/^\/api\/v1\/mounts$/, (route) => json(route, { mounts: [{ id: 7, name: "Nosferatu", state: "streamable", files: [{ name: "Nosferatu.1922.mkv", size: 4294967296, url: "/api/files/stream?path=Nosferatu.1922.mkv&grant=GRANT-SECRET" }] }] }));
   await on(/^\/assets\/[^/]+\/stream$/, (route) => json(route, address()));
   await on(/^\/stream\/hls\/master\.m3u8$/, (route, request) => (refused.has(new URL(request.url()).searchParams.get("token")) ? problem(route, 403, "expired") : playlist(route)));
-  await on(/^\/share\/[^/]+$/, (route, request) => {
-    if (request.resourceType() === "document") return route.fallback();
+  await on(/^\/share\/[^/]+$/, async (route, request) => {
+    // The gateway's own page, which is 404 where there is no such link.
+    if (request.resourceType() === "document") return route.fulfill({ response: await route.fetch(), status: 200 });
     const given = request.method() === "POST" ? request.postDataJSON().password : "";
     if (given && given !== password) return problem(route, 403, "wrong password");
     const open = !password || given === password;

@@ -800,12 +800,13 @@ async fn symlinks_lead_where_the_mount_is_and_outlive_a_new_name() {
         .await;
     let id = answer["_queue_item_id"].as_i64().unwrap();
     let folder = stage.gateway.folder().join("library/movies/Film");
-    let link = wait_until(SOON, "the link", async || {
-        fs::read_link(folder.join("Film.mkv")).ok()
+    // One is made after the other.
+    let links = wait_until(SOON, "the links", async || {
+        let links = ["Film.mkv", "Film.srt"].map(|name| fs::read_link(folder.join(name)).ok());
+        links[0].clone().zip(links[1].clone())
     });
-    let link = link.await.unwrap();
+    let (link, _) = links.await.unwrap();
     assert_eq!(link, mount_dir.path().join(format!(".ids/{id}/Film.mkv")));
-    assert!(fs::read_link(folder.join("Film.srt")).is_ok());
     assert!(!folder.join("notes.nfo").exists());
     // Where rclone mounts /webdav/, the link leads to the file.
     let path = link.strip_prefix(mount_dir.path()).unwrap();
@@ -823,7 +824,10 @@ async fn symlinks_lead_where_the_mount_is_and_outlive_a_new_name() {
         .admin(Method::DELETE, &format!("/api/v1/mounts/{id}"), "")
         .await;
     assert_eq!(deleted.status, 204);
-    assert!(!folder.exists(), "what stood for it is gone");
+    let is_gone = async || (!folder.exists()).then_some(());
+    wait_until(SOON, "what stood for it is gone", is_gone)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
