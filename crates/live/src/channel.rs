@@ -431,7 +431,7 @@ impl Channel {
             let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
             running.commands = Some(sender);
             let span = tracing::info_span!("channel", channel = self.id().as_str());
-            running.driver = Some(crate::task::spawn(
+            running.driver = Some(task::spawn(
                 "channel",
                 span,
                 Driver::run(self.clone(), receiver),

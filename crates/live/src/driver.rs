@@ -260,7 +260,7 @@ impl Driver {
             return;
         };
         let cell = self.extras.entry(index).or_default().clone();
-        crate::task::spawn("extra", tracing::Span::current(), async move {
+        task::spawn("extra", tracing::Span::current(), async move {
             let body = cell
                 .get_or_try_init(|| upstream.get_object(&url, EXTRA_TIMEOUT))
                 .await;

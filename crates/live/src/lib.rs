@@ -22,7 +22,6 @@ pub mod spec;
 mod status;
 mod stopwatch;
 mod stream;
-mod task;
 mod upstream;
 mod view;
 mod viewers;

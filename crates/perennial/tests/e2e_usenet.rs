@@ -15,6 +15,39 @@ use serde_json::{Value, json};
 use testkit::nntp::{Fault, Post, Posting, Proxy, Server, rar5};
 use testkit::wait_until;
 
+impl Stage {
+    /// Waits for the connections that are held ready.
+    async fn is_warm(&self) {
+        let warm = wait_until(SOON, "warm connections", async || {
+            let providers = self.gateway.json("/api/v1/providers").await;
+            let provider = &providers["providers"][0];
+            let ready = provider["connections"].as_u64()? >= 2
+                && provider["opening"] == 0
+                && provider["in_flight"] == 0
+                && provider["queued"] == 0;
+            ready.then_some(())
+        });
+        warm.await.unwrap();
+    }
+
+    async fn submit_owned(&self, post: &Post, name: String) -> Value {
+        self.submit(post, &name, &[]).await
+    }
+
+    /// What the route says to a form without a file.
+    async fn refused_form(&self, fields: &[(&str, &str)]) -> (u16, Value) {
+        let headers = [
+            ("x-api-key", KEY),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        let sent = self
+            .gateway
+            .send(Method::POST, "/api/nzb/streams", &headers, form(fields));
+        let answer = sent.await;
+        (answer.status, json_of(&answer)["error"].clone())
+    }
+}
+
 #[tokio::test]
 async fn a_post_plays_at_once_and_is_known_under_any_name() {
     let film = film(3_000_000, 1);

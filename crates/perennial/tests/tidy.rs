@@ -13,13 +13,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hls", &["base"]),
     ("nzb", &["base"]),
     ("grant", &["base"]),
+    ("task", &[]),
     ("fetch", &["base", "hls"]),
     ("store", &["base", "hls"]),
-    ("resolve", &["base", "fetch", "hls", "store"]),
-    ("schedule", &["base", "fetch"]),
-    ("live", &["base", "fetch", "hls", "resolve", "store", "vod"]),
-    ("usenet", &["base", "fetch", "nzb", "store"]),
-    ("vod", &["base", "fetch", "hls", "store"]),
+    ("resolve", &["base", "fetch", "hls", "store", "task"]),
+    ("schedule", &["base", "fetch", "task"]),
+    (
+        "live",
+        &["base", "fetch", "hls", "resolve", "store", "task", "vod"],
+    ),
+    ("usenet", &["base", "fetch", "nzb", "store", "task"]),
+    ("vod", &["base", "fetch", "hls", "store", "task"]),
     (
         "server",
         &[

@@ -20,7 +20,6 @@ mod reference;
 mod resolvers;
 mod run;
 mod spec;
-mod task;
 
 pub use board::{Board, Listed};
 pub use entry::EntryKey;

@@ -128,7 +128,7 @@ impl Resolvers {
         let (commands, received) = mpsc::channel(COMMANDS_MAX);
         let stop = CancellationToken::new();
         let span = tracing::info_span!("resolver", id = spec.id);
-        let task = crate::task::spawn("resolver", span, owner.run(received, stop.clone()));
+        let task = task::spawn("resolver", span, owner.run(received, stop.clone()));
         *resolver.running() = Running {
             spec: Some(spec.clone()),
             commands: Some(commands),

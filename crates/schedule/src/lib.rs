@@ -9,7 +9,6 @@ mod export;
 mod ical;
 mod model;
 mod schedules;
-mod task;
 
 pub use export::ics;
 pub use model::{Calendar, Race, Session, Status, rfc3339};

@@ -90,7 +90,7 @@ impl Schedules {
         if self.is_any_stale() {
             let this = self.clone();
             let span = tracing::Span::current();
-            crate::task::spawn(
+            task::spawn(
                 "schedule refresh",
                 span,
                 async move { this.refresh().await },
@@ -130,7 +130,7 @@ impl Schedules {
                 }
             }
         };
-        crate::task::spawn("schedule", tracing::info_span!("schedule"), nightly);
+        task::spawn("schedule", tracing::info_span!("schedule"), nightly);
     }
 
     /// Ends the nightly round.

@@ -17,6 +17,7 @@ mod listener;
 mod media;
 mod metrics;
 mod openapi;
+mod options;
 mod outlet;
 mod page;
 mod patient;

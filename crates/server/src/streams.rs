@@ -12,7 +12,7 @@ pub(crate) mod schedule;
 
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -30,6 +30,7 @@ use serde_json::json;
 use crate::auth::has_key;
 use crate::cors;
 use crate::error::{Compat, Problem};
+use crate::options::Options;
 use crate::state::App;
 
 /// Written without padding, read with and without.
@@ -61,7 +62,7 @@ impl FromRequestParts<App> for Viewer {
     }
 }
 
-/// A query's parameters; others are 400 in the shape of these routes.
+/// A query; one that does not fit is 400 in the shape of these routes.
 #[derive(Debug)]
 struct Params<T>(T);
 
@@ -69,10 +70,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
     type Rejection = Compat;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Compat> {
-        match Query::from_request_parts(parts, app).await {
-            Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(invalid(rejection.body_text()).into()),
-        }
+        let Options(options) = Options::from_request_parts(parts, app).await?;
+        Ok(Self(options))
     }
 }
 

@@ -6,7 +6,7 @@
 //! - [`player`]: a player that records and hashes what it gets and models its own buffer.
 //! - [`stream`]: a listener to a continuous transport stream, and a strict judge of it.
 //! - [`nntp`]: posts, an NNTP server that breaks on request, a proxy that adds distance and counts.
-//! - [`mkv`]: a clip as a film in one file.
+//! - [`mkv`]: a clip as a film in one file; [`noise`]: one that only looks like a film.
 //! - [`gear`]: ffmpeg and nginx as child processes, for what only real programs can show.
 //!
 //! The checker and the player share no playlist code with `hls`: they are the oracle that it is tested
@@ -17,6 +17,7 @@ pub mod gear;
 pub mod http;
 pub mod mkv;
 pub mod nntp;
+pub mod noise;
 pub mod origin;
 pub mod player;
 pub mod stream;

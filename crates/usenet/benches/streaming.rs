@@ -20,6 +20,7 @@ use rustls::pki_types::pem::PemObject;
 use store::{Location, Store};
 use testkit::gear::{Inn, inn};
 use testkit::nntp::{Post, Proxy, rar5};
+use testkit::noise::film;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use usenet::{File, ProviderSettings, Selector, Settings, Submission, Usenet};
@@ -45,7 +46,7 @@ async fn main() {
         Ok(inn) => inn,
         Err(error) => return println!("skipped: {error}"),
     };
-    let film = film();
+    let film = film(FILM_BYTES, 1);
     eprintln!("posting");
     let plain = Post::new("plain", &[("Film.mkv", &film)], PART_BYTES);
     inn.post(&plain).await.unwrap();
@@ -141,19 +142,6 @@ async fn engine(port: u16) {
     let nzb = std::fs::read_to_string(std::env::var(NZB).unwrap()).unwrap();
     let run = sequential(&nzb, account(port, tls)).await;
     println!("{} {} {}", run.mb_s, run.cpu_s_per_gb, run.rss_mb);
-}
-
-fn film() -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut bytes = vec![0x1a, 0x45, 0xdf, 0xa3];
-    while bytes.len() < FILM_BYTES {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(FILM_BYTES);
-    bytes
 }
 
 struct Clock {
@@ -365,12 +353,9 @@ async fn seeks(inn: &Inn, nzb: &str) {
     let provider = account(proxy.address().port(), None);
     let (usenet, file) = mount(nzb, provider).await;
     let (mut first, mut whole) = (Vec::new(), Vec::new());
-    let mut state = 7_u64;
-    for _ in 0..SEEKS {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let at = (state >> 16) % (file.size() - (1 << 20));
+    let places = usize::try_from(file.size() - (1 << 20)).unwrap();
+    for place in testkit::noise::ranges(places, 1, SEEKS) {
+        let at = place.start as u64;
         let began = Instant::now();
         let mut reader = file.read(at..at + (1 << 20));
         reader.next().await.unwrap().unwrap();

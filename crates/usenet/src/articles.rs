@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::article::{Article, Lane, Ledger, Miss, Phase};
 use crate::disk::Disk;
 use crate::pool::{Pool, StreamId};
-use crate::task;
 
 /// How long it is remembered that no provider has an article, or none has it whole.
 const GONE_AGE: Duration = Duration::from_secs(600);
@@ -119,7 +118,7 @@ impl Articles {
                 pool.body(article, lane, stream);
             }
         };
-        task::spawn("load", tracing::Span::current(), load).detach();
+        task::spawn("load", tracing::Span::current(), load);
     }
 }
 

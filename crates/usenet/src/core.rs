@@ -17,10 +17,7 @@ use crate::articles::Articles;
 use crate::event::Events;
 use crate::import::{self, Engine, Found, Imported, media_type};
 use crate::mapped::Mapped;
-use crate::task::Task;
-use crate::{
-    Code, Error, Failure, FileInfo, Mount, MountId, ReadError, Settings, State, record, task,
-};
+use crate::{Code, Error, Failure, FileInfo, Mount, MountId, ReadError, Settings, State, record};
 
 /// Imports at work at once; others wait for their turn.
 const IMPORTS_MAX: usize = 16;
@@ -34,8 +31,8 @@ pub(crate) struct Core {
     pub(crate) mounts: RwLock<Mounts>,
     /// One submission at a time is entered, so that equal ones meet.
     pub(crate) turn: tokio::sync::Mutex<()>,
-    pub(crate) upkeep: Mutex<Option<Task>>,
-    imports: Mutex<HashMap<MountId, Task>>,
+    pub(crate) upkeep: Mutex<Option<task::Owned>>,
+    imports: Mutex<HashMap<MountId, task::Owned>>,
     permits: Semaphore,
     streams: AtomicU64,
 }
@@ -69,7 +66,7 @@ impl Core {
         mounts.by_id.get(&id).cloned()
     }
 
-    pub(crate) fn imports(&self) -> MutexGuard<'_, HashMap<MountId, Task>> {
+    pub(crate) fn imports(&self) -> MutexGuard<'_, HashMap<MountId, task::Owned>> {
         self.imports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,7 +92,7 @@ impl Core {
             core.imports().remove(&id);
         };
         let mut imports = self.imports();
-        let task = task::spawn("import", span, work);
+        let task = task::spawn_owned("import", span, work);
         imports.insert(id, task);
     }
 
@@ -131,7 +128,7 @@ impl Core {
             core.imports().remove(&id);
         };
         let mut imports = self.imports();
-        let task = task::spawn("verify", tracing::info_span!("verify", mount = %id), work);
+        let task = task::spawn_owned("verify", tracing::info_span!("verify", mount = %id), work);
         imports.insert(id, task);
     }
 

@@ -15,7 +15,6 @@ use nzb::yenc::Part;
 use tokio::sync::mpsc;
 
 use crate::article::Article;
-use crate::task::{self, Task};
 
 /// Articles that wait to be written; more are dropped.
 const WAITING_MAX: usize = 64;
@@ -26,7 +25,7 @@ const ENDING: &str = "article";
 pub(crate) struct Disk {
     shared: Arc<Shared>,
     waiting: mpsc::Sender<Arc<Article>>,
-    _writer: Task,
+    _writer: task::Owned,
 }
 
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Disk {
         Ok(Self {
             shared,
             waiting,
-            _writer: task::spawn("disk", tracing::info_span!("disk"), writing),
+            _writer: task::spawn_owned("disk", tracing::info_span!("disk"), writing),
         })
     }
 

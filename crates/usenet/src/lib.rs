@@ -34,7 +34,6 @@ mod reader;
 mod record;
 mod select;
 mod settings;
-mod task;
 
 mod usenet;
 

@@ -17,7 +17,7 @@ use crate::disk::Disk;
 use crate::pool::{PROVIDERS_MAX, Pool};
 use crate::record::{self, Record};
 use crate::{
-    Error, Event, Failure, Mount, MountId, ProviderStatus, Settings, State, Status, import, task,
+    Error, Event, Failure, Mount, MountId, ProviderStatus, Settings, State, Status, import,
 };
 
 /// The engine. Clones share it.
@@ -81,7 +81,7 @@ impl Usenet {
             }
         }
         let weak = Arc::downgrade(&core);
-        let upkeep = task::spawn("mounts", tracing::info_span!("mounts"), async move {
+        let upkeep = task::spawn_owned("mounts", tracing::info_span!("mounts"), async move {
             let mut ticks = tokio::time::interval(UPKEEP);
             loop {
                 ticks.tick().await;

@@ -21,7 +21,6 @@ mod s3;
 mod scan;
 mod serve;
 mod spec;
-mod task;
 mod token;
 mod traffic;
 mod tunnel;

@@ -10,7 +10,6 @@ use crate::asset::{Asset, ENTRY, Kind, NewAsset};
 use crate::confine::{check_key, file_name};
 use crate::error::Error;
 use crate::library::{Library, Listed};
-use crate::task;
 use crate::vod::Vod;
 
 /// How a scan does.
@@ -90,7 +89,7 @@ impl Vod {
         };
         self.scans().begin(library.id(), status.clone())?;
         let (vod, prefix) = (self.clone(), prefix.to_owned());
-        task::spawn("scan of a library", async move {
+        task::spawn("scan of a library", tracing::Span::current(), async move {
             let outcome = vod.scan(&library, &prefix).await;
             if let Err(error) = &outcome {
                 tracing::warn!(%error, "a scan ended early");

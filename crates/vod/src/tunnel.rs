@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use crate::error::Error;
 use crate::library::{Library, Meta, Object};
 use crate::s3::Bucket;
-use crate::task;
 
 /// Objects up to this are fetched whole.
 pub(crate) const WHOLE_MAX: u64 = 8 << 20;
@@ -205,36 +204,44 @@ impl Tunnels {
             progress: watch::Sender::new(Progress::Arriving),
         });
         let (arriving, tunnels, library) = (transfer.clone(), self.clone(), library.clone());
-        task::spawn("transfer from a store", async move {
-            let traffic = library.bucket().map(Bucket::traffic);
-            let end = loop {
-                match streaming.chunk().await {
-                    Ok(Some(bytes)) => {
-                        traffic.inspect(|traffic| traffic.received(bytes.len()));
-                        arriving.push(bytes);
+        task::spawn(
+            "transfer from a store",
+            tracing::Span::current(),
+            async move {
+                let traffic = library.bucket().map(Bucket::traffic);
+                let end = loop {
+                    match streaming.chunk().await {
+                        Ok(Some(bytes)) => {
+                            traffic.inspect(|traffic| traffic.received(bytes.len()));
+                            arriving.push(bytes);
+                        }
+                        Ok(None) if arriving.arrived() == length => break Progress::Complete,
+                        Ok(None) => {
+                            break Progress::Failed(unwell(
+                                &library,
+                                &id.key,
+                                "cut the body short",
+                            ));
+                        }
+                        Err(error) => {
+                            break Progress::Failed(unwell(
+                                &library,
+                                &id.key,
+                                &error.fault.to_string(),
+                            ));
+                        }
                     }
-                    Ok(None) if arriving.arrived() == length => break Progress::Complete,
-                    Ok(None) => {
-                        break Progress::Failed(unwell(&library, &id.key, "cut the body short"));
-                    }
-                    Err(error) => {
-                        break Progress::Failed(unwell(
-                            &library,
-                            &id.key,
-                            &error.fault.to_string(),
-                        ));
-                    }
+                };
+                if let Progress::Failed(error) = &end {
+                    tracing::warn!(%error, "a transfer failed");
+                    traffic.inspect(|traffic| traffic.failed());
                 }
-            };
-            if let Progress::Failed(error) = &end {
-                tracing::warn!(%error, "a transfer failed");
-                traffic.inspect(|traffic| traffic.failed());
-            }
-            arriving.progress.send_replace(end);
-            if arriving.has_failed() {
-                tunnels.forget(&id, &arriving).await;
-            }
-        });
+                arriving.progress.send_replace(end);
+                if arriving.has_failed() {
+                    tunnels.forget(&id, &arriving).await;
+                }
+            },
+        );
         transfer
     }
 }
@@ -367,7 +374,7 @@ impl Blocks {
         let mut transfer = self.block(index).await?;
         if (index + 1) * BLOCK < range.end {
             let blocks = self.clone();
-            task::spawn("read-ahead", async move {
+            task::spawn("read-ahead", tracing::Span::current(), async move {
                 if let Err(error) = blocks.block(index + 1).await {
                     tracing::debug!(%error, "read-ahead failed; its reader will try again");
                 }

@@ -112,7 +112,7 @@ impl Program {
         };
         let track = &*choice.track;
         let span = tracing::info_span!("continuous", channel = channel.id().as_str(), track);
-        crate::task::spawn("continuous", span, joiner.run());
+        task::spawn("continuous", span, joiner.run());
         program
     }
 

@@ -1,18 +1,18 @@
 //! A gateway with a provider on loopback, and what tests of posts ask of it.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use http::Method;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use testkit::http::Fetched;
 use testkit::nntp::{Post, Server};
-use testkit::wait_until;
+pub(crate) use testkit::noise::film;
 use url::form_urlencoded;
 
-use crate::e2e::{Gateway, KEY, SOON};
+use crate::e2e::{Gateway, KEY};
 
 /// The provider and the gateway.
 pub(crate) struct Stage {
@@ -21,20 +21,6 @@ pub(crate) struct Stage {
 }
 
 const BOUNDARY: &str = "a-boundary-of-the-tests";
-
-/// A film that Matroska players would open: the right first bytes, then noise that repeats nowhere.
-pub(crate) fn film(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = vec![0x1a, 0x45, 0xdf, 0xa3];
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
 
 pub(crate) fn digest(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
@@ -127,20 +113,6 @@ impl Stage {
         Self { server, gateway }
     }
 
-    /// Waits for the connections that are held ready.
-    pub(crate) async fn is_warm(&self) {
-        let warm = wait_until(SOON, "warm connections", async || {
-            let providers = self.gateway.json("/api/v1/providers").await;
-            let provider = &providers["providers"][0];
-            let ready = provider["connections"].as_u64()? >= 2
-                && provider["opening"] == 0
-                && provider["in_flight"] == 0
-                && provider["queued"] == 0;
-            ready.then_some(())
-        });
-        warm.await.unwrap();
-    }
-
     /// Submits a post, which must play.
     pub(crate) async fn submit(&self, post: &Post, name: &str, fields: &[(&str, &str)]) -> Value {
         let (status, answer) = self.ask(post, name, fields).await;
@@ -148,28 +120,11 @@ impl Stage {
         answer
     }
 
-    pub(crate) async fn submit_owned(&self, post: &Post, name: String) -> Value {
-        self.submit(post, &name, &[]).await
-    }
-
     /// Submits a post, which must not play: the status and the error.
     pub(crate) async fn refused(&self, post: &Post, fields: &[(&str, &str)]) -> (u16, Value) {
         let (status, answer) = self.ask(post, "post.nzb", fields).await;
         assert_eq!(answer["success"], false, "{answer:#}");
         (status, answer["error"].clone())
-    }
-
-    /// The same without a file.
-    pub(crate) async fn refused_form(&self, fields: &[(&str, &str)]) -> (u16, Value) {
-        let headers = [
-            ("x-api-key", KEY),
-            ("content-type", "application/x-www-form-urlencoded"),
-        ];
-        let sent = self
-            .gateway
-            .send(Method::POST, "/api/nzb/streams", &headers, form(fields));
-        let answer = sent.await;
-        (answer.status, json_of(&answer)["error"].clone())
     }
 
     async fn ask(&self, post: &Post, name: &str, fields: &[(&str, &str)]) -> (u16, Value) {
@@ -222,16 +177,7 @@ impl Stage {
             (200, digest(original)),
             "{path}"
         );
-        let mut state = 7_u64;
-        let mut random = |below: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % below
-        };
-        for _ in 0..ranges {
-            let start = random(original.len());
-            let end = (start + 1 + random(60_000)).min(original.len());
+        for Range { start, end } in testkit::noise::ranges(original.len(), 60_000, ranges) {
             let range = format!("bytes={start}-{}", end - 1);
             let headers: Vec<_> = headers
                 .iter()

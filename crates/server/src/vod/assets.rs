@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vod::{Asset, Kind, NewAsset, Patch, ScanStatus};
 
-use super::options::{Options, given};
 use crate::auth::Admin;
 use crate::body::{Document, Whole};
 use crate::error::Problem;
+use crate::options::{Options, given};
 use crate::state::App;
 
 /// An asset.

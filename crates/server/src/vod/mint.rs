@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Caller;
-use super::options::Moment;
 use crate::auth::{Admin, bearer};
 use crate::body::Document;
 use crate::error::Problem;
+use crate::options::Moment;
 use crate::state::App;
 
 /// A grant to make: for one asset, one channel, or all channels.

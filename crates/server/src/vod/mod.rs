@@ -4,7 +4,6 @@
 pub(crate) mod assets;
 pub(crate) mod metrics;
 pub(crate) mod mint;
-mod options;
 mod password;
 pub(crate) mod play;
 pub(crate) mod share;

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use vod::Asset;
 
 use super::Caller;
-use super::options::{Options, flag};
 use super::shares::Share;
 use super::stream::{Permit, StreamUrl, url_of};
 use crate::body::Whole;
 use crate::error::{Compat, Problem};
+use crate::options::{Options, flag};
 use crate::page;
 use crate::state::App;
 

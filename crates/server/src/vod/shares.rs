@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use store::StoredShare;
 use utoipa::ToSchema;
 
-use super::options::{Moment, given};
 use super::password;
 use crate::auth::Admin;
 use crate::body::{Document, Whole};
 use crate::error::Problem;
+use crate::options::{Moment, given};
 use crate::state::App;
 
 /// What is kept of a share.

@@ -14,10 +14,10 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use vod::{Asset, encode_path};
 
-use super::options::{Options, flag};
 use super::{Caller, play};
 use crate::auth::{bearer, has_key};
 use crate::error::{Compat, Problem};
+use crate::options::{Options, flag};
 use crate::state::App;
 
 /// Where to play, or to save.

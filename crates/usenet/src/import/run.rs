@@ -17,7 +17,7 @@ use crate::article::{Lane, Miss};
 use crate::articles::{Articles, Handle};
 use crate::pool::StreamId;
 use crate::post::{At, Post};
-use crate::{Code, Failure, Role, task};
+use crate::{Code, Failure, Role};
 
 /// Flights of one import: a layer of archives takes two or three.
 const FLIGHTS_MAX: u32 = 16;
@@ -321,5 +321,5 @@ fn hold_until_here(handles: Vec<Handle>) {
             drop(handle.whole().await);
         }
     };
-    task::spawn("soon", tracing::Span::current(), waiting).detach();
+    task::spawn("soon", tracing::Span::current(), waiting);
 }

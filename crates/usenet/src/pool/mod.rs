@@ -21,7 +21,7 @@ pub(crate) use queue::StreamId;
 
 use crate::article::{Article, Lane, Miss};
 use crate::connection::{self, Lost};
-use crate::{ProviderSettings, ProviderStatus, task};
+use crate::{ProviderSettings, ProviderStatus};
 
 /// Connections of each provider that stay open, signed in, while nothing is asked.
 const WARM: usize = 3;
@@ -76,7 +76,7 @@ struct State {
     accounts: Vec<Account>,
     next_slot: u64,
     is_closed: bool,
-    upkeep: Option<task::Task>,
+    upkeep: Option<task::Owned>,
 }
 
 impl Pool {
@@ -92,7 +92,7 @@ impl Pool {
             }),
         }));
         let weak = Arc::downgrade(&pool.0);
-        let upkeep = task::spawn("pool", tracing::info_span!("pool"), async move {
+        let upkeep = task::spawn_owned("pool", tracing::info_span!("pool"), async move {
             let mut ticks = tokio::time::interval(UPKEEP);
             loop {
                 ticks.tick().await;
@@ -234,7 +234,7 @@ impl Pool {
                 Err(refusal) => pool.refused(at, &refusal),
             }
         };
-        task::spawn("nntp", span, connection).detach();
+        task::spawn("nntp", span, connection);
     }
 
     /// A connection is signed in. `false` if it is not wanted any more.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use store::{Location, Store};
 use tempfile::TempDir;
 use testkit::gear::{Inn, inn};
 use testkit::nntp::{Post, Posting, rar5};
+use testkit::noise::film;
 use tokio::time::Instant;
 use usenet::{Code, Failure, File, ProviderSettings, Selector, Settings, Submission, Usenet};
 
@@ -39,19 +41,6 @@ async fn server() -> Option<Inn> {
         }
         Err(error) => panic!("{error}"),
     }
-}
-
-fn film(len: usize) -> Vec<u8> {
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut bytes = vec![0x1a, 0x45, 0xdf, 0xa3];
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
 }
 
 fn account(inn: &Inn) -> ProviderSettings {
@@ -108,16 +97,7 @@ async fn check(file: &File, original: &[u8], what: &str) {
         read(file, 0, file.size()).await == original,
         "{what}: whole"
     );
-    let mut state = 7_u64;
-    let mut random = |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
-    for _ in 0..RANGES {
-        let start = random(original.len());
-        let end = (start + 1 + random(50_000)).min(original.len());
+    for Range { start, end } in testkit::noise::ranges(original.len(), 50_000, RANGES) {
         let got = read(file, start as u64, end as u64).await;
         assert!(got == original[start..end], "{what}: {start}..{end}");
     }
@@ -274,7 +254,7 @@ const CASES: &[Case] = &[
 async fn every_kind_of_post_plays() {
     let Some(inn) = server().await else { return };
     let usenet = engine(account(&inn)).await;
-    let film = film(3_333_333);
+    let film = film(3_333_333, 1);
     for case in CASES {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("Film.mkv"), &film).unwrap();
@@ -306,7 +286,7 @@ async fn every_kind_of_post_plays() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_film_comes_over_tls() {
     let Some(inn) = server().await else { return };
-    let film = film(2_000_000);
+    let film = film(2_000_000, 1);
     let post = Post::new("tls", &[("Film.mkv", &film)], PART);
     inn.post(&post).await.unwrap();
     let mut roots = rustls::RootCertStore::empty();
@@ -341,7 +321,7 @@ async fn what_is_cancelled_at_one_server_another_has() {
     let (Some(a), Some(b)) = (server().await, server().await) else {
         return;
     };
-    let film = film(3_000_000);
+    let film = film(3_000_000, 1);
     let volumes = rar5::volumes(&[("Film.mkv", &film)], 400_000);
     let names: Vec<String> = (1..=volumes.len())
         .map(|at| format!("x.part{at:02}.rar"))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base::Redacted;
 use store::{Location, Store};
 use testkit::nntp::{Post, Server};
+pub(crate) use testkit::noise::film;
 use tokio::time::Instant;
 use usenet::{
     Failure, File, Mount, ProviderSettings, ReadError, Selector, Settings, State, Submission,
@@ -15,20 +16,6 @@ use usenet::{
 };
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-
-/// A film that Matroska players would open: the right first bytes, then noise that repeats nowhere.
-pub(crate) fn film(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = vec![0x1a, 0x45, 0xdf, 0xa3];
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
 
 pub(crate) fn provider(address: SocketAddr) -> ProviderSettings {
     ProviderSettings {
@@ -130,18 +117,11 @@ pub(crate) async fn check_bytes(file: &File, original: &[u8], ranges: usize) {
     assert_eq!(file.size(), original.len() as u64);
     let whole = read(file, 0..file.size()).await.unwrap();
     assert_same(&whole, original, "whole");
-    let mut state = 7_u64;
-    let mut random = |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
-    for _ in 0..ranges {
-        let start = random(original.len());
-        let end = (start + 1 + random(300_000)).min(original.len());
-        let got = read(file, start as u64..end as u64).await.unwrap();
-        assert_same(&got, &original[start..end], &format!("{start}..{end}"));
+    for range in testkit::noise::ranges(original.len(), 300_000, ranges) {
+        let got = read(file, range.start as u64..range.end as u64)
+            .await
+            .unwrap();
+        assert_same(&got, &original[range.clone()], &format!("{range:?}"));
     }
 }
 
