@@ -237,9 +237,13 @@ export class Player extends EventTarget {
     if (this.state === "closed" || this.hls) return;
     this.counts.errors += 1;
     const foreign = this.video.error?.code === MediaError.MEDIA_ERR_SRC_NOT_SUPPORTED;
-    const answer = foreign ? await fetch(this.url, { method: "HEAD", cache: "no-store", redirect: "manual" }).catch(() => null) : null;
+    // Not HEAD: what is signed for GET is good for nothing else.
+    const ask = { headers: { Range: "bytes=0-0" }, cache: "no-store", redirect: "manual" };
+    const answer = foreign ? await fetch(this.url, ask).catch(() => null) : null;
     if (this.state === "closed") return;
-    const given = answer?.ok || answer?.type === "opaqueredirect"; // to a library, which need not let a page ask
+    // A library need not let a page ask, be it by a redirect or at once.
+    const elsewhere = foreign && new URL(this.url).origin !== location.origin;
+    const given = answer ? answer.ok || answer.type === "opaqueredirect" : elsewhere;
     if (given && !this.last.started) this.#set("failed", UNPLAYABLE);
     else this.#trouble({ kind: "network", details: "manifestLoadError", code: answer?.status ?? 0, retry_after_s: Number(answer?.headers.get("Retry-After")) || 0, has_levels: false });
   }
