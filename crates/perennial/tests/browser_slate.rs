@@ -60,7 +60,6 @@ async fn the_card_bridges_fragmented_mp4_with_sound_of_its_own() {
         .with("--seconds", 70)
         .start(&format!("{SMOOTH},discontinuities=2"));
     playing.has_picture().await;
-    live.in_step().await.expect("ffmpeg encodes");
     live.kill_ffmpeg();
     says(&gateway, "slate").await;
     tokio::time::sleep(DOWN).await;

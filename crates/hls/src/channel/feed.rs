@@ -21,6 +21,7 @@ use super::flow::Flow;
 use super::health::again_after;
 use super::objects::{Kind, Reference};
 use crate::container::Inspection;
+use crate::date::DateTime;
 use crate::playlist::{DateRange, Media, Segment, tag_name};
 use crate::timeline::Header;
 use crate::ts;
@@ -82,6 +83,13 @@ pub(super) struct Published {
     pub(super) resume: bool,
 }
 
+/// Where a playlist stands.
+#[derive(Debug)]
+pub(super) struct Newest {
+    pub(super) msn: u64,
+    pub(super) date: Option<DateTime>,
+}
+
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) link: Link,
@@ -111,6 +119,12 @@ pub(super) struct Feed {
     pub(super) proven: bool,
     /// Segments in a row that did not fit the output track.
     pub(super) unfit: u32,
+    /// It has picture or sound, which are listed in step with those of the session's other feeds.
+    pub(super) paced: bool,
+    /// The newest segment that was listed.
+    pub(super) newest: Option<Newest>,
+    /// Number of the newest segment that was taken or passed over.
+    pub(super) passed: Option<u64>,
     /// What the output track takes of each segment, if not all.
     pub(super) keep: Option<ts::Keep>,
     /// Loads were late: it is not known how long ago something new was listed.
@@ -210,6 +224,9 @@ impl Feed {
             placed: false,
             proven: false,
             unfit: 0,
+            paced: false,
+            newest: None,
+            passed: None,
             keep: None,
             late: false,
             cursor: None,
@@ -399,6 +416,10 @@ impl Feed {
             missed => Joint::Missed(missed),
         };
         let lost = segment.gap || url.is_none() || (segment.map.is_some() && map.is_none());
+        self.newest = Some(Newest {
+            msn: segment.msn,
+            date: segment.date,
+        });
         self.slots.push_back(Slot {
             id: self.next_slot,
             link: self.links,

@@ -78,6 +78,13 @@ pub(super) enum Content {
     Subtitles,
 }
 
+impl Content {
+    /// Whether there is picture or sound in it.
+    pub(super) fn is_played(self) -> bool {
+        self != Self::Subtitles
+    }
+}
+
 /// Why a source cannot feed a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mismatch {

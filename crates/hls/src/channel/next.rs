@@ -326,6 +326,7 @@ impl Channel {
         } else if !self.tracks.is_empty() {
             session.keep_newest(missing);
         }
+        session.begin_in_step();
         self.let_all_go();
         self.slate = None;
         self.sources[session.source].seen(now, Health::Healthy);

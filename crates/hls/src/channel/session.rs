@@ -4,6 +4,7 @@
 mod arrivals;
 mod orders;
 mod relink;
+mod step;
 mod streaming;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +23,8 @@ use super::track::Unpublishable;
 use super::{Notice, TrackId};
 use crate::container::{Container, Inspection};
 use crate::playlist::Multivariant;
+
+pub(super) use step::APART_MAX;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -183,14 +186,6 @@ impl Session {
         }
     }
 
-    /// Passes over what came before a place where it may go on air: `lag` is how much the list lacked when a
-    /// segment was listed. Less than half of it, and players would fall behind the live edge.
-    pub(super) fn begin_level(&mut self, lag: impl Fn(Time) -> Duration) {
-        for feed in self.feeds.values_mut() {
-            feed.pass_over_early(&lag);
-        }
-    }
-
     /// Passes over what another session of this source published while this one was made ready.
     pub(super) fn skip_published(&mut self, track: &TrackId, known: &Published) {
         if let Some(feed) = self.feeds.get_mut(track).filter(|feed| !feed.placed) {
@@ -338,8 +333,8 @@ impl Session {
 
     /// Takes the next segment of a track in its source's order, when it and all it needs are there.
     pub(super) fn take_settled(&mut self, now: Time, track: &TrackId) -> Option<Settled> {
-        let feed = self.feeds.get_mut(track)?;
-        if !feed.head_is_settled() {
+        let feed = self.feeds.get(track)?;
+        if !feed.head_is_settled() || !self.is_in_step(track) {
             return None;
         }
         let head = feed.slots.front()?;
@@ -355,7 +350,7 @@ impl Session {
                 None => None,
             });
         }
-        let slot = feed.take(now)?;
+        let slot = self.feeds.get_mut(track)?.take(now)?;
         Some(Settled { slot, keys, map })
     }
 

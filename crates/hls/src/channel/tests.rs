@@ -8,6 +8,7 @@ mod source;
 mod stories;
 mod streams;
 mod switches;
+mod tracks;
 
 use std::time::Duration;
 

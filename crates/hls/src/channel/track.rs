@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::event::{Effect, Notice, Trouble};
 use super::feed::{Feed, SlotState, file_name};
 use super::objects::{Kind, Object, name};
-use super::session::{Offset, Session, Settled};
+use super::session::{APART_MAX, Offset, Session, Settled};
 use super::slate::Card;
 use super::{Position, TrackId};
 use crate::aes128;
@@ -60,9 +60,6 @@ enum Place {
     /// At the head of a list that begins anew.
     Fresh,
 }
-
-/// Segments by which the tracks of a source may lie apart.
-const APART_MAX: u64 = 3;
 
 /// A piece of a source's segment, or all of it.
 struct Piece {

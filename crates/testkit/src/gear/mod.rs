@@ -96,30 +96,6 @@ impl Live {
         Ok(live)
     }
 
-    /// Waits until each media playlist has just listed a segment: pictures and sound end alike if nothing more
-    /// comes.
-    ///
-    /// # Errors
-    /// [`Error::Deadline`] when the encoder stands still.
-    pub async fn in_step(&self) -> Result<(), Error> {
-        let playlists = self.playlists();
-        let newest = || -> Vec<Option<String>> {
-            let texts = playlists.iter().map(std::fs::read_to_string);
-            let texts = texts.map(Result::unwrap_or_default);
-            let media = texts.filter(|text| text.contains("#EXTINF"));
-            media
-                .map(|text| text.lines().last().map(str::to_owned))
-                .collect()
-        };
-        let before = newest();
-        wait_until(WINDOW, "a segment in each playlist", async || {
-            let now = newest();
-            let all = now.len() == before.len() && now.iter().zip(&before).all(|(a, b)| a != b);
-            all.then_some(())
-        })
-        .await
-    }
-
     /// The playlist.
     pub const fn url(&self) -> &Url {
         &self.url

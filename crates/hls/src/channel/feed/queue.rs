@@ -67,8 +67,9 @@ impl Feed {
 
     /// Takes the head of the queue.
     pub(in crate::channel) fn take(&mut self, now: Time) -> Option<Slot> {
-        self.taken_at = now;
-        self.slots.pop_front()
+        let slot = self.slots.pop_front()?;
+        (self.taken_at, self.passed) = (now, Some(slot.segment.msn));
+        Some(slot)
     }
 
     /// Whether a segment is being tried again, or was lost.
@@ -133,19 +134,28 @@ impl Feed {
         self.pass_over_lost();
     }
 
-    /// Forgets the oldest segments as long as all of them are more than the list lacked, by `lag`, when the
-    /// newest was listed; half a segment more may be. What is left begins where a decoder can.
-    pub(in crate::channel) fn pass_over_early(&mut self, lag: impl Fn(Time) -> Duration) {
-        let Some(lag) = self.slots.back().map(|newest| lag(newest.queued)) else {
-            return;
-        };
+    /// Number of the first segment that is left when the oldest are passed over as long as all of them are
+    /// more than the list lacked, by `lag`, when the newest was listed; half a segment more may be. It is one
+    /// with which a decoder can begin.
+    pub(in crate::channel) fn first_level(&self, lag: impl Fn(Time) -> Duration) -> Option<u64> {
+        let newest = self.slots.back()?;
+        let lag = lag(newest.queued);
         let mut length: Duration = self.slots.iter().map(|slot| slot.segment.duration).sum();
-        while let Some(oldest) = self.slots.front().map(|slot| slot.segment.duration)
-            && length > lag + oldest / 2
-            && self.slots.get(1).is_none_or(|next| next.independent)
-        {
-            self.slots.pop_front();
-            length -= oldest;
+        let mut slots = self.slots.iter().peekable();
+        while let Some(oldest) = slots.next() {
+            let stays = length <= lag + oldest.segment.duration / 2;
+            if stays || slots.peek().is_some_and(|next| !next.independent) {
+                return Some(oldest.segment.msn);
+            }
+            length -= oldest.segment.duration;
+        }
+        newest.segment.msn.checked_add(1)
+    }
+
+    /// Forgets what comes before that number.
+    pub(in crate::channel) fn pass_over(&mut self, number: u64) {
+        while let Some(slot) = self.slots.pop_front_if(|slot| slot.segment.msn < number) {
+            self.passed = Some(slot.segment.msn);
         }
     }
 

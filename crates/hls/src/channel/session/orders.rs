@@ -13,6 +13,7 @@ use crate::channel::cutter::Aim;
 use crate::channel::event::{Effect, FetchId, Order, Protection, What};
 use crate::channel::feed::{Feed, Slot, SlotState, segment_patience};
 use crate::channel::health::again_after;
+use crate::channel::ladder::Content;
 use crate::channel::objects::Objects;
 
 /// Segments of one feed on their way at once; keys and maps that are asked for in one go.
@@ -140,6 +141,7 @@ impl Session {
                     let Some(url) = url else { continue };
                     let mut feed = Feed::new(ctx.now, url, self.start(track));
                     feed.keep = feeding.keep;
+                    feed.paced = ladder.content(track).is_some_and(Content::is_played);
                     self.feeds.insert(track.clone(), feed);
                 }
                 Err(mismatch) => lacking.push((track, mismatch)),
