@@ -46,7 +46,7 @@ pub use watch::{Breaker, Failover, SourceReport, Step};
 
 use crate::timeline::{Timeline, Window};
 use chance::Chance;
-use feed::{Feed, Published};
+use feed::Published;
 use health::Source;
 use ladder::Ladder;
 use next::Next;
@@ -378,8 +378,7 @@ impl Channel {
 
     /// Publishes what is settled of the session on air.
     fn publish(&mut self, now: Time) {
-        let settled = |session: &Session| session.feeds.values().any(Feed::head_is_settled);
-        if !self.current.as_ref().is_some_and(settled) || self.is_held(now) {
+        if !self.current.as_ref().is_some_and(Session::has_settled) || self.is_held(now) {
             return;
         }
         let Some(mut session) = self.current.take() else {

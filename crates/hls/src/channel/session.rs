@@ -331,10 +331,20 @@ impl Session {
         }
     }
 
+    /// Whether a segment can be published.
+    pub(super) fn has_settled(&self) -> bool {
+        let mut feeds = self.feeds.iter();
+        feeds.any(|(track, feed)| self.is_settled(track, feed))
+    }
+
+    fn is_settled(&self, track: &TrackId, feed: &Feed) -> bool {
+        feed.head_is_settled() && self.is_in_step(track, feed)
+    }
+
     /// Takes the next segment of a track in its source's order, when it and all it needs are there.
     pub(super) fn take_settled(&mut self, now: Time, track: &TrackId) -> Option<Settled> {
         let feed = self.feeds.get(track)?;
-        if !feed.head_is_settled() || !self.is_in_step(track) {
+        if !self.is_settled(track, feed) {
             return None;
         }
         let head = feed.slots.front()?;

@@ -180,7 +180,8 @@ impl Channel {
         ladder.is_some_and(|ladder| self.demand.iter().any(|track| ladder.has(track)))
     }
 
-    /// Begins the slate before players run dry, and goes on with it while nothing else comes.
+    /// Begins the slate before players run dry, and goes on with it while nothing else comes. A source in
+    /// good health whose segments are longer than the channel's brings several at once, and then none for a while.
     fn show_slate(&mut self, now: Time) {
         let Some(last) = self.last_publish else {
             return;
@@ -188,7 +189,15 @@ impl Channel {
         if self.settings.slate.is_none() || self.is_over(now) {
             return;
         }
-        if self.slate.is_none() && now - last > self.target_duration() * 9 / 4 {
+        // It may be held for a manual switch.
+        if self.current.as_ref().is_some_and(Session::has_settled) {
+            return;
+        }
+        let is_well = |of: &&Session| self.sources[of.source].health == Health::Healthy;
+        let current = self.current.as_ref().filter(is_well);
+        let expected = current.map_or(Duration::ZERO, Session::target) * 7 / 4;
+        let dry = self.target_duration() * 9 / 4;
+        if self.slate.is_none() && now - last > dry.max(expected) {
             self.generation += 1;
             self.slate = Some(Showing::new(now, self.generation, self.target_duration()));
         }

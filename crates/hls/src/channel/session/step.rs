@@ -23,10 +23,7 @@ const HELD_MAX: usize = 1;
 
 impl Session {
     /// Whether the head of a track may be listed: its counterparts can be too, or are not waited for.
-    pub(super) fn is_in_step(&self, track: &TrackId) -> bool {
-        let Some(feed) = self.feeds.get(track) else {
-            return false;
-        };
+    pub(super) fn is_in_step(&self, track: &TrackId, feed: &Feed) -> bool {
         let Some(head) = feed.slots.front() else {
             return false;
         };

@@ -9,7 +9,6 @@ use super::*;
 use crate::container::{Container, Inspection};
 use crate::ts::build::Mux;
 
-const SEGMENT_MS: u64 = 2000;
 const LATENCY: Duration = Duration::from_millis(30);
 const MASTER: &str = "#EXTM3U\n\
     #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",URI=\"sound.m3u8\"\n\
@@ -24,6 +23,7 @@ struct Origin {
     phase: Duration,
     /// Segments have dates, and those of the sound other numbers than their counterparts.
     dated: bool,
+    segment_s: u64,
     dies: Time,
     /// Segments of this playlist cannot be had from then on.
     lost: Option<(&'static str, Time)>,
@@ -38,6 +38,7 @@ impl Origin {
             ("live", _) => Some(Bytes::from_static(MASTER.as_bytes())),
             (track, "m3u8") => Some(self.media(now, track).into()),
             _ if self.lost.as_ref().is_some_and(lost) => None,
+            _ if self.segment_s > 2 => Some(clip(self.segment_s).into()),
             _ => Some(Bytes::copy_from_slice(name.as_bytes())),
         }
     }
@@ -47,10 +48,11 @@ impl Origin {
             true => self.ahead.1,
             false => Duration::ZERO,
         };
-        let first = 100 + (now + self.phase + ahead).as_ms() / SEGMENT_MS;
+        let length_s = self.segment_s;
+        let first = 100 + (now + self.phase + ahead).as_ms() / 1000 / length_s;
         let apart = u64::from(self.dated && track == "sound") * 2;
         let mut text = format!(
-            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n",
+            "#EXTM3U\n#EXT-X-TARGETDURATION:{length_s}\n#EXT-X-MEDIA-SEQUENCE:{}\n",
             first + apart
         );
         if self.dated {
@@ -60,7 +62,7 @@ impl Origin {
             ));
         }
         for number in first..first + 6 {
-            text.push_str(&format!("#EXTINF:2.000,\n{track}-{number}.ts\n"));
+            text.push_str(&format!("#EXTINF:{length_s}.000,\n{track}-{number}.ts\n"));
         }
         text
     }
@@ -73,6 +75,7 @@ struct Stage {
     now: Time,
     orders: BTreeMap<(Time, u64), Order>,
     published: BTreeMap<TrackId, Vec<String>>,
+    states: Vec<State>,
 }
 
 fn track(name: &str) -> TrackId {
@@ -83,12 +86,8 @@ impl Stage {
     fn new(origins: &[Origin], slate: Option<Arc<Slate>>) -> Self {
         let settings = Settings {
             slate,
+            target_duration_s: 2,
             ..settings(5)
-        };
-        let source = |index: usize| SourceDef {
-            url: format!("http://{index}.example/live.m3u8").parse().unwrap(),
-            identity: index.to_string(),
-            account: None,
         };
         let sources = (0..origins.len()).map(source).collect();
         let mut stage = Self {
@@ -97,6 +96,7 @@ impl Stage {
             now: Time::ZERO,
             orders: BTreeMap::new(),
             published: BTreeMap::new(),
+            states: Vec::new(),
         };
         stage.step(Event::Demand(vec![track("v0"), track("a0")]));
         stage
@@ -109,10 +109,11 @@ impl Stage {
                     self.orders
                         .insert((self.now + LATENCY, order.id.serial), order);
                 }
+                Effect::Notice(Notice::State(state)) => self.states.push(state),
                 Effect::Publish { track, body, .. } => {
                     let body = match body.first() {
                         Some(0x47) => "card".to_owned(),
-                        _ => String::from_utf8(body.to_vec()).unwrap(),
+                        _ => String::from_utf8_lossy(&body).into_owned(),
                     };
                     self.published.entry(track).or_default().push(body);
                 }
@@ -138,6 +139,11 @@ impl Stage {
         }
     }
 
+    fn switch(&mut self, index: usize) {
+        let source = source(index);
+        self.step(Event::Switch(SwitchTo { index, source }));
+    }
+
     /// What players got of a track, by number in its source; cards are `None`.
     fn numbers(&self, name: &str) -> Vec<Option<u64>> {
         let number = |body: &String| body.strip_suffix(".ts")?.rsplit('-').next()?.parse().ok();
@@ -150,6 +156,14 @@ impl Stage {
             .listed()
             .map(|entry| (entry.msn, entry.dsn))
             .collect()
+    }
+}
+
+fn source(index: usize) -> SourceDef {
+    SourceDef {
+        url: format!("http://{index}.example/live.m3u8").parse().unwrap(),
+        identity: index.to_string(),
+        account: None,
     }
 }
 
@@ -179,15 +193,20 @@ fn fetched(order: &Order, answer: Option<Bytes>) -> Result<Fetched, Failure> {
 }
 
 fn card() -> Arc<Slate> {
+    Arc::new(Slate::new(&clip(2), Duration::from_secs(1)).unwrap())
+}
+
+/// Pictures and sound, with a key frame every second.
+fn clip(seconds: u64) -> Vec<u8> {
     let mut mux = Mux::new();
-    for frame in 0..50_u64 {
+    for frame in 0..seconds * 25 {
         if frame % 25 == 0 {
             mux.tables();
         }
         mux.video(90_000 + frame * 3600, frame % 25 == 0, 300);
         mux.audio(90_000 + frame * 3600, 100);
     }
-    Arc::new(Slate::new(&mux.bytes, Duration::from_secs(1)).unwrap())
+    mux.bytes
 }
 
 fn ahead(which: &'static str, ms: u64) -> Origin {
@@ -195,6 +214,7 @@ fn ahead(which: &'static str, ms: u64) -> Origin {
         ahead: (which, Duration::from_millis(ms)),
         phase: Duration::ZERO,
         dated: false,
+        segment_s: 2,
         dies: Time::from_ms(u64::MAX),
         lost: None,
     }
@@ -223,12 +243,7 @@ fn another_source_begins_in_step() {
     for_each(|other| {
         let mut stage = Stage::new(&[ahead("sound", 0), other], None);
         stage.run(seconds(30));
-        let source = SourceDef {
-            url: "http://1.example/live.m3u8".parse().unwrap(),
-            identity: "1".into(),
-            account: None,
-        };
-        stage.step(Event::Switch(SwitchTo { index: 1, source }));
+        stage.switch(1);
         stage.run(seconds(20));
         let (picture, sound) = (stage.numbers("v0"), stage.numbers("a0"));
         let both = picture.len().min(sound.len());
@@ -242,7 +257,7 @@ fn for_each(check: impl Fn(Origin)) {
     let numbered = ["picture", "sound"].map(|which| (which, false));
     let dated = ["picture", "sound"].map(|which| (which, true));
     for (which, dated) in numbered.into_iter().chain(dated) {
-        for phase_ms in (0..SEGMENT_MS).step_by(100) {
+        for phase_ms in (0..2000).step_by(100) {
             check(Origin {
                 phase: Duration::from_millis(phase_ms),
                 dated,
@@ -250,6 +265,22 @@ fn for_each(check: impl Fn(Origin)) {
             });
         }
     }
+}
+
+/// Segments that are cut come three at a time, and then none for a while: that is no failure.
+#[test]
+fn a_source_of_longer_segments_is_not_broken_up_by_cards() {
+    let long = Origin {
+        segment_s: 6,
+        ..ahead("sound", 0)
+    };
+    let mut stage = Stage::new(&[ahead("sound", 0), long], Some(card()));
+    stage.run(seconds(30));
+    stage.switch(1);
+    stage.run(seconds(60));
+    assert_eq!(stage.channel.on_air(), Some(1));
+    assert!(!stage.states.contains(&State::Slate), "{:?}", stage.states);
+    assert_eq!(stage.dsns("v0").last().unwrap().1, 1);
 }
 
 /// Nobody goes without pictures because the sound of one language is lost.
@@ -263,7 +294,7 @@ fn a_track_that_does_not_keep_up_is_not_waited_for() {
     stage.run(seconds(40));
     let picture: Vec<u64> = stage.numbers("v0").into_iter().flatten().collect();
     assert!(picture.windows(2).all(|pair| pair[0] + 1 == pair[1]));
-    let newest = 105 + stage.now.as_ms() / SEGMENT_MS;
+    let newest = 105 + stage.now.as_ms() / 2000;
     let behind = newest - picture.last().unwrap();
     assert!(behind <= 2, "{behind} segments behind");
 }
