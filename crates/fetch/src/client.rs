@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use ipnet::IpNet;
 use url::Url;
 
 use crate::connect::LimitLayer;
@@ -27,6 +28,9 @@ pub struct Settings {
     /// Names with fixed addresses, which the system is not asked about. The guard judges these
     /// addresses like any others.
     pub hosts: Vec<(String, Vec<IpAddr>)>,
+    /// Networks that every request may reach whatever its scope. Like a scope they are judged where a name
+    /// is resolved for connecting, and at each redirect.
+    pub allow: Vec<IpNet>,
     /// Least time between the starts of two requests of one channel to one host.
     pub spacing: Duration,
     /// Requests of one channel to one host that run at a time.
@@ -68,6 +72,7 @@ impl Default for Settings {
         Self {
             own: Vec::new(),
             hosts: Vec::new(),
+            allow: Vec::new(),
             spacing: Duration::from_millis(50),
             at_once: 4,
             turn_timeout: Duration::from_secs(10),
@@ -90,7 +95,7 @@ impl Client {
     }
 
     fn build(settings: Settings, tls: rustls::ClientConfig) -> Result<Self, Error> {
-        let names = Arc::new(Names::new(settings.hosts.clone()));
+        let names = Arc::new(Names::new(settings.hosts.clone(), settings.allow.clone()));
         let [public, private, loopback] = Scope::ALL.map(|scope| {
             let resolver = Scoped {
                 names: Arc::clone(&names),

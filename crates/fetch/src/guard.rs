@@ -133,7 +133,8 @@ impl Guard {
         };
         // Of a name's addresses some may be refused; the resolver passes on the others only.
         if !matches!(host, Host::Domain(_))
-            && let Some(&address) = addresses.iter().find(|address| !scope.reaches(**address))
+            && let Some(&address) =
+                (addresses.iter()).find(|address| !self.names.reaches(scope, **address))
         {
             return Err(Fault::Refused { address, scope });
         }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -25,15 +26,24 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Names {
     fixed: HashMap<String, Vec<IpAddr>>,
+    allow: Vec<IpNet>,
     lookups: Arc<Semaphore>,
 }
 
 impl Names {
-    pub(crate) fn new(fixed: Vec<(String, Vec<IpAddr>)>) -> Self {
+    pub(crate) fn new(fixed: Vec<(String, Vec<IpAddr>)>, allow: Vec<IpNet>) -> Self {
         Self {
             fixed: fixed.into_iter().collect(),
+            allow,
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
         }
+    }
+
+    /// Whether a request of `scope` may connect to `address`: what no request may reach is never allowed.
+    pub(crate) fn reaches(&self, scope: Scope, address: IpAddr) -> bool {
+        let is_allowed = |net: &IpNet| net.contains(&address.to_canonical());
+        let is_anyones = Scope::needed_for(address).is_some();
+        scope.reaches(address) || is_anyones && self.allow.iter().any(is_allowed)
     }
 
     /// The addresses of `name` in the system's order, at least one.
@@ -88,7 +98,7 @@ impl Resolve for Scoped {
             let first = addresses[0];
             let reached: Vec<_> = addresses
                 .into_iter()
-                .filter(|address| scope.reaches(*address))
+                .filter(|address| names.reaches(scope, *address))
                 // Port 0: reqwest puts the URL's port.
                 .map(|address| SocketAddr::new(address, 0))
                 .collect();

@@ -23,8 +23,13 @@ pub(crate) async fn open(
 ) -> anyhow::Result<(Usenet, UsenetFace)> {
     let engine = Usenet::start(engine(config, location)?, store.clone()).await;
     let engine = engine.map_err(with_hint)?;
-    let client = app::library_client(vec![listening])?;
-    let face = UsenetFace::open(engine.clone(), client, store, face(config, listening)).await;
+    let settings = face(config, listening);
+    let client = fetch::Client::new(fetch::Settings {
+        own: vec![listening],
+        allow: settings.allowed_networks(),
+        ..fetch::Settings::default()
+    })?;
+    let face = UsenetFace::open(engine.clone(), client, store, settings).await;
     Ok((engine, face.map_err(app::with_hint)?))
 }
 

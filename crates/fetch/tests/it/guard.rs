@@ -57,6 +57,54 @@ async fn of_a_names_addresses_only_those_in_scope_are_connected_to() {
     assert_eq!(reach(&client(), &url, Scope::Loopback).await, Ok(()));
 }
 
+/// Judged for each address that is connected to: a name's answers may change, and so may where it leads.
+#[tokio::test]
+async fn an_allowed_network_is_reached_and_nothing_beside_it() {
+    let beside = [("location", "http://127.0.0.2/")];
+    let server = Server::always(vec![reply(302, &beside, "")]).await;
+    let allowing = |network: &str| {
+        let allow = vec![network.parse().unwrap()];
+        let settings = Settings {
+            allow,
+            ..settings()
+        };
+        Client::new(settings).unwrap()
+    };
+    let client = allowing("127.0.0.1/32");
+    let refused = |address: &str| {
+        Err(Fault::Refused {
+            address: address.parse().unwrap(),
+            scope: Scope::Public,
+        })
+    };
+    for host in ["127.0.0.1", "here.test", "mixed.test"] {
+        let url = format!("http://{host}:{}/", server.address.port());
+        let request = Request {
+            scope: Scope::Public,
+            ..request(&client, url.parse().unwrap())
+        };
+        let error = client.get(&request).await.unwrap_err();
+        assert_eq!(
+            (error.redirects, Err(error.fault)),
+            (1, refused("127.0.0.2")),
+            "{host}"
+        );
+    }
+    for host in ["10.255.255.1", "lan.test"] {
+        let url = format!("http://{host}/");
+        let reached = reach(&client, &url, Scope::Public).await;
+        assert_eq!(reached, refused("10.255.255.1"), "{host}");
+    }
+    // Where clouds tell secrets, no list leads.
+    let metadata = reach(
+        &allowing("0.0.0.0/0"),
+        "http://metadata.test/",
+        Scope::Public,
+    )
+    .await;
+    assert_eq!(metadata, refused("169.254.169.254"));
+}
+
 #[tokio::test]
 async fn the_scope_of_a_named_source() {
     let client = client();

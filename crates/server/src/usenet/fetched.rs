@@ -1,17 +1,15 @@
 //! An NZB at a URL that a client names, fetched through the address guard: public addresses, and of
 //! private ones those that the operator allows.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fetch::{Client, Error, Fault, Request, Scope};
+use fetch::{Error, Fault, Request, Scope};
 use http::HeaderMap;
 use http::header::CONTENT_DISPOSITION;
-use url::{Host, Url};
+use url::Url;
 
-use super::newznab;
-use super::settings::UsenetSettings;
+use super::{UsenetFace, newznab};
 
 /// A document and what its indexer calls it.
 #[derive(Debug)]
@@ -57,11 +55,11 @@ pub(crate) enum Named {
 /// # Errors
 /// What keeps it from being fetched, for the client.
 pub(crate) async fn fetch(
-    client: &Client,
-    settings: &UsenetSettings,
+    face: &UsenetFace,
     text: &str,
     named: Named,
 ) -> Result<Fetched, NotFetched> {
+    let (client, settings) = (&face.client, &face.settings);
     let url: Url = text
         .trim()
         .parse()
@@ -70,10 +68,11 @@ pub(crate) async fn fetch(
         return Err(NotFetched::Url("only http and https are fetched".into()));
     }
     let is_own = named == Named::ByIndexer && settings.is_indexers(&url);
-    let scope = if is_own {
+    // Allowed networks the client knows itself, and judges wherever it connects to.
+    let scope = if is_own || settings.allows_name(&url) {
         client.scope_of(&url).await?
     } else {
-        scope(client, settings, &url).await?
+        Scope::Public
     };
     let mut request = Request {
         user_agent: newznab::USER_AGENT.to_owned(),
@@ -100,32 +99,6 @@ pub(crate) async fn fetch(
         name: name(headers, &url),
         nzb: response.body,
     })
-}
-
-/// How far inward a URL may lead. What it redirects to stays within the same scope.
-async fn scope(client: &Client, settings: &UsenetSettings, url: &Url) -> Result<Scope, NotFetched> {
-    let allowed = &settings.nzb_url_allow;
-    let is_allowed = match url.host() {
-        None => return Err(NotFetched::Url("it names no host".into())),
-        Some(Host::Ipv4(address)) => allowed.iter().any(|host| host.holds(address.into())),
-        Some(Host::Ipv6(address)) => allowed.iter().any(|host| host.holds(address.into())),
-        Some(Host::Domain(name)) if allowed.iter().any(|host| host.is_name(name)) => true,
-        Some(Host::Domain(name)) => {
-            let port = url.port_or_known_default().unwrap_or(80);
-            let found = tokio::net::lookup_host((name, port)).await;
-            let found: Vec<IpAddr> = found.map_or_else(
-                |_| Vec::new(),
-                |found| found.map(|address| address.ip()).collect(),
-            );
-            let inner = |address: &&IpAddr| !Scope::Public.reaches(**address);
-            let mut inner = found.iter().filter(inner).peekable();
-            inner.peek().is_some() && inner.all(|ip| allowed.iter().any(|host| host.holds(*ip)))
-        }
-    };
-    if !is_allowed {
-        return Ok(Scope::Public);
-    }
-    Ok(client.scope_of(url).await?)
 }
 
 impl From<Error> for NotFetched {

@@ -135,9 +135,7 @@ pub(crate) async fn submit(
 ) -> Result<Submitted, Rejected> {
     let (nzb, called) = match (url, form.file) {
         (Some(url), _) => {
-            let face = &app.usenet;
-            let (client, settings) = (&face.client, &face.settings);
-            let fetched = fetched::fetch(client, settings, url, Named::ByClient).await?;
+            let fetched = fetched::fetch(&app.usenet, url, Named::ByClient).await?;
             (fetched.nzb, fetched.name)
         }
         (None, Some(file)) => (file.bytes, file.name),

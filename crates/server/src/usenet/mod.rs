@@ -52,7 +52,6 @@ pub use webdav::properties_of;
 pub struct UsenetFace {
     pub(crate) engine: Usenet,
     pub(crate) settings: UsenetSettings,
-    /// Fetches the NZBs that clients name.
     client: Client,
     sealer: Sealer,
     titles: Cache<String, Title>,
@@ -75,7 +74,8 @@ const TITLES_MAX: u64 = 10_000;
 const TITLE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl UsenetFace {
-    /// Puts the faces before a running engine.
+    /// Puts the faces before a running engine. The client asks indexers, and reaches
+    /// [`UsenetSettings::allowed_networks`].
     ///
     /// # Errors
     /// A store that fails.

@@ -69,13 +69,23 @@ pub enum NzbHost {
     Name(String),
 }
 
-impl NzbHost {
-    pub(super) fn is_name(&self, wanted: &str) -> bool {
-        matches!(self, Self::Name(name) if name.eq_ignore_ascii_case(wanted))
+impl UsenetSettings {
+    /// The networks that `nzb_url` may name.
+    pub fn allowed_networks(&self) -> Vec<IpNet> {
+        let network = |host: &NzbHost| match host {
+            NzbHost::Network(network) => Some(*network),
+            NzbHost::Name(_) => None,
+        };
+        self.nzb_url_allow.iter().filter_map(network).collect()
     }
 
-    pub(super) fn holds(&self, address: IpAddr) -> bool {
-        matches!(self, Self::Network(network) if network.contains(&address.to_canonical()))
+    /// Whether `nzb_url` may name this host whatever address it has.
+    pub(super) fn allows_name(&self, url: &Url) -> bool {
+        let Some(Host::Domain(wanted)) = url.host() else {
+            return false;
+        };
+        let is_it = |host: &NzbHost| matches!(host, NzbHost::Name(name) if name.eq_ignore_ascii_case(wanted));
+        self.nzb_url_allow.iter().any(is_it)
     }
 }
 

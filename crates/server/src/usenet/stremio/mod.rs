@@ -157,8 +157,7 @@ async fn resolve(app: &App, reference: Reference) -> Result<File, Rejected> {
         Reference::Nzb { url, name, id } => (url, name, id),
     };
     let deadline = Instant::now() + PLAY_TIMEOUT;
-    let (client, settings) = (&app.usenet.client, &app.usenet.settings);
-    let fetched = fetched::fetch(client, settings, &url, Named::ByIndexer);
+    let fetched = fetched::fetch(&app.usenet, &url, Named::ByIndexer);
     let wish = Wish {
         category: CATEGORY.to_owned(),
         name: Some(name),
