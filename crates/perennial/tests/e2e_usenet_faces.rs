@@ -967,3 +967,117 @@ async fn a_mount_whose_articles_are_gone_can_be_tried_again() {
         .plays(&stage.local(&plays.await.unwrap()), &film, 2)
         .await;
 }
+
+/// Sonarr looks by category, whoever submitted the post first and however far it came.
+#[tokio::test]
+async fn what_is_known_and_does_not_play_is_found_where_its_caller_looks() {
+    let film = film(400_000, 20);
+    let slow = Post::new("slow", &[("film.mkv", &film)], 50_000);
+    let dead = Post::new("dead", &[("film.mkv", &film)], 50_000);
+    let stage = Stage::new(&[&slow]).await;
+    let gateway = &stage.gateway;
+
+    assert_eq!(stage.refused(&dead, &[]).await.0, 422);
+    let added = sab_add(gateway, "cat=tv", "Show.S01E02.nzb", &dead).await;
+    let slot = past(gateway, added["nzo_ids"][0].as_str().unwrap()).await;
+    assert_eq!(
+        [&slot["category"], &slot["name"], &slot["status"]],
+        ["tv", "Show.S01E02", "Failed"]
+    );
+    // To add it is to try it: by now it has been posted.
+    stage.server.add(&dead);
+    let added = sab_add(gateway, "cat=tv", "Show.S01E02.nzb", &dead).await;
+    let id = added["nzo_ids"][0].as_str().unwrap();
+    assert_eq!(past(gateway, id).await["status"], "Completed");
+
+    for id in slow.ids(0) {
+        stage.server.set_fault(id, Some(Fault::Stall));
+    }
+    assert_eq!(stage.refused(&slow, &[("timeout", "1")]).await.0, 408);
+    let added = sab_add(gateway, "cat=tv", "Show.S01E01.nzb", &slow).await;
+    let queue = sab(gateway, "mode=queue&category=tv").await;
+    let slot = &queue["queue"]["slots"][0];
+    assert_eq!(
+        (&slot["nzo_id"], &slot["filename"]),
+        (&added["nzo_ids"][0], &json!("Show.S01E01"))
+    );
+}
+
+#[tokio::test]
+async fn an_announcement_that_failed_is_made_once_it_can_be() {
+    let film = film(200_000, 21);
+    let post = Post::new("owed", &[("film.mkv", &film)], 50_000);
+    let library = "[usenet.library]\ndir = \"library\"\nmode = \"strm\"\n";
+    // A file is where the folder should be.
+    let stage = Stage::beside(&[&post], library, &[("library", "in the way")]).await;
+    let gateway = &stage.gateway;
+    let added = sab_add(gateway, "cat=tv", "Show.nzb", &post).await;
+    let id = added["nzo_ids"][0].as_str().unwrap();
+    let told = async || {
+        let log = gateway.log();
+        log.contains("could not be announced").then_some(())
+    };
+    wait_until(SOON, "the failure", told).await.unwrap();
+    let queue = sab(gateway, &format!("mode=queue&nzo_ids={id}")).await;
+    assert_eq!(queue["queue"]["slots"][0]["status"], "Moving", "{queue}");
+    let dir = gateway.folder().join("library");
+    fs::remove_file(&dir).unwrap();
+    assert_eq!(past(gateway, id).await["status"], "Completed");
+    assert!(dir.join("tv/Show/film.strm").exists());
+}
+
+#[tokio::test]
+async fn a_move_that_is_refused_leaves_the_files_of_the_library_alone() {
+    let (one, two) = (film(200_000, 22), film(200_000, 23));
+    let one = Post::new("one", &[("a.mkv", &one)], 50_000);
+    let two = Post::new("two", &[("b.mkv", &two)], 50_000);
+    let library = "[usenet.library]\ndir = \"library\"\nmode = \"strm\"\n";
+    let stage = Stage::with(&[&one, &two], library).await;
+    let gateway = &stage.gateway;
+    for (post, name) in [(&one, "One.nzb"), (&two, "Two.nzb")] {
+        let added = sab_add(gateway, "cat=tv", name, post).await;
+        past(gateway, added["nzo_ids"][0].as_str().unwrap()).await;
+    }
+    let strm = gateway.folder().join("library/tv/One/a.strm");
+    fs::write(&strm, "as somebody left it").unwrap();
+    let to = "/webdav/content/tv/Two";
+    let from = "/webdav/content/tv/One";
+    let refused = dav(gateway, "MOVE", from, &[("destination", to)]).await;
+    assert_eq!(refused.status, 412);
+    assert_eq!(fs::read_to_string(&strm).unwrap(), "as somebody left it");
+    let to = "/webdav/content/films/One";
+    let moved = dav(gateway, "MOVE", from, &[("destination", to)]).await;
+    assert_eq!(moved.status, 201);
+    let moved = gateway.folder().join("library/films/One/a.strm");
+    assert!(moved.exists() && !strm.exists());
+}
+
+#[tokio::test]
+async fn a_list_deletes_only_what_it_holds() {
+    let film = film(200_000, 24);
+    let slow = Post::new("slow", &[("film.mkv", &film)], 50_000);
+    let post = Post::new("done", &[("film.mkv", &film)], 50_000);
+    let library = "[usenet.library]\ndir = \"library\"\nmode = \"strm\"\n";
+    let stage = Stage::with(&[&post, &slow], library).await;
+    let gateway = &stage.gateway;
+    for id in slow.ids(0) {
+        stage.server.set_fault(id, Some(Fault::Stall));
+    }
+    let added = sab_add(gateway, "cat=tv", "Done.nzb", &post).await;
+    let done = added["nzo_ids"][0].as_str().unwrap();
+    past(gateway, done).await;
+    let added = sab_add(gateway, "cat=tv", "Slow.nzb", &slow).await;
+    let waiting = added["nzo_ids"][0].as_str().unwrap();
+    for query in [
+        format!("mode=queue&name=delete&del_files=1&value={done}"),
+        format!("mode=history&name=delete&del_files=1&value={waiting}"),
+    ] {
+        let answer = sab(gateway, &query).await;
+        assert_eq!(answer, json!({ "status": true, "nzo_ids": [] }), "{query}");
+    }
+    past(gateway, done).await;
+    let query = format!("mode=queue&name=delete&value={waiting},{done}");
+    assert_eq!(sab(gateway, &query).await["nzo_ids"], json!([waiting]));
+    let mounts = gateway.json("/api/v1/mounts").await;
+    assert_eq!(mounts["mounts"].as_array().unwrap().len(), 1);
+}

@@ -50,6 +50,10 @@ pub struct Submission {
 pub struct Submitted {
     /// The mount, perhaps that of an earlier submission: then its name and category stay.
     pub mount: Arc<Mount>,
+    /// What it was submitted as, if that can be a name.
+    pub name: Option<String>,
+    /// It was submitted before, whatever became of it.
+    pub is_known: bool,
     /// It was mounted before, and can be played.
     pub is_cached: bool,
 }
@@ -105,7 +109,8 @@ impl Usenet {
         let content = document.content_id();
         let (stem, password) = password_in_name(&submission.name);
         let password = submission.password.or(password);
-        let name = import::clean_component(stem)
+        let given = import::clean_component(stem);
+        let name = (given.clone())
             .or_else(|| import::clean_component(document.title.as_deref()?))
             .unwrap_or_else(|| content.to_string());
         let category = match &*submission.category {
@@ -114,7 +119,12 @@ impl Usenet {
         };
         let _turn = core.turn.lock().await;
         if let Some(mount) = self.known(content) {
-            return self.again(&mount, password, document).await;
+            return Ok(Submitted {
+                is_cached: self.again(&mount, password, document).await?,
+                mount,
+                name: given,
+                is_known: true,
+            });
         }
         let name = self.free_name(&category, name);
         let new = NewImport {
@@ -153,17 +163,20 @@ impl Usenet {
         core.begin(&mount, Some(document));
         Ok(Submitted {
             mount,
+            name: given,
+            is_known: false,
             is_cached: false,
         })
     }
 
     /// A post that is known: it is imported again if another password came, or if what failed may pass.
+    /// Whether it could be played before.
     async fn again(
         &self,
         mount: &Arc<Mount>,
         password: Option<Redacted<String>>,
         document: Document,
-    ) -> Result<Submitted, Error> {
+    ) -> Result<bool, Error> {
         let status = mount.status();
         mount.used_ms.store(unix_ms(), Ordering::Relaxed);
         let is_new_password = {
@@ -191,10 +204,7 @@ impl Usenet {
             mount.update(|status| (status.state, status.failure) = (State::Accepted, None));
             self.0.begin(mount, Some(document));
         }
-        Ok(Submitted {
-            mount: mount.clone(),
-            is_cached: status.state.is_playable(),
-        })
+        Ok(status.state.is_playable())
     }
 
     fn known(&self, content: ContentId) -> Option<Arc<Mount>> {

@@ -19,6 +19,8 @@ use super::webdav::IDS;
 use crate::error::Problem;
 use crate::state::App;
 
+/// How often what could not be announced is tried again.
+const ROUND: Duration = Duration::from_secs(10);
 /// However many mounts there are.
 const RECHECK_PAUSE_MIN: Duration = Duration::from_secs(1);
 
@@ -68,23 +70,29 @@ impl LibrarySettings {
 }
 
 impl App {
-    /// Announces what can be played, from now on and from before; never ends.
+    /// Announces what can be played, from now on and from before, and tries again what could not be
+    /// announced; never ends.
     pub async fn follow_mounts(&self) {
         if self.usenet.settings.library.mode == Announce::None {
             return;
         }
         let mut events = self.usenet.engine.events();
-        self.announce_all().await;
+        let mut rounds = tokio::time::interval(ROUND);
         loop {
-            match events.recv().await {
-                Ok(event) if event.code == "streamable" => {
-                    if let Some(mount) = self.usenet.engine.mount(event.mount) {
-                        self.announce(&mount).await;
+            tokio::select! {
+                event = events.recv() => match event {
+                    Ok(event) if event.code == "streamable" => {
+                        if let Some(mount) = self.usenet.engine.mount(event.mount)
+                            && self.is_unannounced(&mount)
+                        {
+                            self.announce(&mount).await;
+                        }
                     }
-                }
-                Ok(_) => {}
-                Err(RecvError::Lagged(_)) => self.announce_all().await,
-                Err(RecvError::Closed) => return,
+                    // What was missed the next round finds.
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+                _ = rounds.tick() => self.announce_all().await,
             }
         }
     }
@@ -113,33 +121,69 @@ impl App {
     }
 
     async fn announce_all(&self) {
-        for mount in self.usenet.engine.mounts() {
-            self.announce(&mount).await;
+        let mounts = self.usenet.engine.mounts();
+        for mount in mounts.iter().filter(|mount| self.is_unannounced(mount)) {
+            self.announce(mount).await;
         }
     }
 
-    /// Announces a mount that was not yet.
-    async fn announce(&self, mount: &Arc<Mount>) {
-        let status = mount.status();
-        if status.state.is_playable() && !status.is_kept {
-            self.announce_again(mount).await;
-        }
+    /// Whether the files of a mount are still to be written.
+    pub(super) fn is_unannounced(&self, mount: &Mount) -> bool {
+        !mount.status().is_kept || self.usenet.is_owed(mount.id())
     }
 
-    /// Announces a mount, also one whose files were taken away.
-    pub(super) async fn announce_again(&self, mount: &Arc<Mount>) {
+    /// Writes the files that stand for a mount, also those that were taken away. What fails is tried again
+    /// later.
+    pub(super) async fn announce(&self, mount: &Arc<Mount>) {
+        let _turn = self.usenet.library_turn.lock().await;
+        self.announce_in_turn(mount).await;
+    }
+
+    async fn announce_in_turn(&self, mount: &Arc<Mount>) {
         let status = mount.status();
-        let Some(folder) = self.usenet.settings.library.folder(&status) else {
+        let folder = self.usenet.settings.library.folder(&status);
+        let is_there = self.usenet.engine.mount(mount.id()).is_some();
+        let Some(folder) = folder.filter(|_| is_there) else {
             return;
         };
+        if !status.state.is_playable() {
+            // Announced before, it would else not be once it plays.
+            self.usenet.set_owed(mount.id(), status.is_kept);
+            return;
+        }
         match self.write(mount, &status, &folder).await {
             Ok(()) => {
+                self.usenet.set_owed(mount.id(), false);
                 tracing::info!(mount = %mount.id(), folder = %folder.display(), "mount announced");
             }
-            Err(error) => {
+            Err(error) if self.usenet.set_owed(mount.id(), true) => {
                 tracing::warn!(mount = %mount.id(), %error, "a mount could not be announced");
             }
+            Err(error) => {
+                tracing::debug!(mount = %mount.id(), %error, "a mount can still not be announced");
+            }
         }
+    }
+
+    /// Gives a mount another category and name; its files move with it.
+    pub(super) async fn rename(
+        &self,
+        mount: &Arc<Mount>,
+        category: &str,
+        name: &str,
+    ) -> Result<(), usenet::Error> {
+        let _turn = self.usenet.library_turn.lock().await;
+        let before = mount.status();
+        if (&*before.category, &*before.name) == (category, name) {
+            return Ok(());
+        }
+        let engine = &self.usenet.engine;
+        engine.rename(mount.id(), category, name).await?;
+        if before.is_kept {
+            self.announce_in_turn(mount).await;
+            self.remove_files(mount.id(), &before).await;
+        }
+        Ok(())
     }
 
     async fn write(
@@ -178,20 +222,28 @@ impl App {
 
     /// Forgets a mount and the files that stand for it.
     pub(crate) async fn forget(&self, mount: &Arc<Mount>) -> Result<(), usenet::Error> {
-        self.unannounce(mount).await;
+        let _turn = self.usenet.library_turn.lock().await;
         self.usenet.engine.delete(mount.id()).await?;
+        self.usenet.set_owed(mount.id(), false);
+        self.remove_files(mount.id(), &mount.status()).await;
         Ok(())
     }
 
-    /// Removes the files that stand for a mount, as far as they are still there.
+    /// Removes the files that stand for a mount.
     pub(super) async fn unannounce(&self, mount: &Arc<Mount>) {
-        let status = mount.status();
+        let _turn = self.usenet.library_turn.lock().await;
+        self.usenet.set_owed(mount.id(), false);
+        self.remove_files(mount.id(), &mount.status()).await;
+    }
+
+    /// As far as they are still there.
+    async fn remove_files(&self, mount: MountId, status: &Status) {
         let library = &self.usenet.settings.library;
-        let Some(folder) = library.folder(&status).filter(|_| status.is_kept) else {
+        let Some(folder) = library.folder(status).filter(|_| status.is_kept) else {
             return;
         };
         let names = status.files.iter();
-        let names = names.filter_map(|info| Some(library.entry(mount.id(), info)?.0));
+        let names = names.filter_map(|info| Some(library.entry(mount, info)?.0));
         for name in names {
             // Somebody else may have moved it; empty folders go, others stay.
             if fs::remove_file(folder.join(&name)).await.is_ok() {

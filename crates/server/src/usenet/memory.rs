@@ -22,6 +22,8 @@ pub(super) struct Memory(Mutex<Notes>);
 #[derive(Debug, Default)]
 struct Notes {
     dropped: BTreeMap<String, Dropped>,
+    /// Mounts whose files could not be written.
+    owed: HashSet<MountId>,
     /// Taken out of SABnzbd's history by its reader.
     hidden: HashSet<MountId>,
     /// The ids of Stremio's under which posts were asked for.
@@ -70,6 +72,22 @@ impl UsenetFace {
 
     pub(super) fn forget_dropped(&self, path: &str) {
         self.memory.notes().dropped.remove(path);
+    }
+
+    /// Notes whether the files of a mount are still to be written; whether that is new.
+    pub(super) fn set_owed(&self, id: MountId, is_owed: bool) -> bool {
+        let mut notes = self.memory.notes();
+        // The engine deletes by age.
+        notes.owed.retain(|id| self.engine.mount(*id).is_some());
+        if is_owed {
+            notes.owed.insert(id)
+        } else {
+            notes.owed.remove(&id)
+        }
+    }
+
+    pub(super) fn is_owed(&self, id: MountId) -> bool {
+        self.memory.notes().owed.contains(&id)
     }
 
     pub(super) fn hide_from_history(&self, id: MountId) {

@@ -32,13 +32,14 @@ use fetch::Client;
 use http::Method;
 use moka::future::Cache;
 use store::Store;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use usenet::Usenet;
 
 use crate::cors;
 use crate::state::App;
 use form::{BadForm, Form};
 use memory::Memory;
+use sabnzbd::Looks;
 use sealed::Sealer;
 use stremio::Title;
 
@@ -56,6 +57,9 @@ pub struct UsenetFace {
     sealer: Sealer,
     titles: Cache<String, Title>,
     memory: Memory,
+    looks: Looks,
+    /// Files of the library change for one mount at a time, so that they are those of the name it has.
+    library_turn: Mutex<()>,
     uploads: Semaphore,
     strangers: Semaphore,
     bytes_out: AtomicU64,
@@ -96,6 +100,8 @@ impl UsenetFace {
                 .time_to_live(TITLE_TTL)
                 .build(),
             memory: Memory::default(),
+            looks: Looks::default(),
+            library_turn: Mutex::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
             strangers: Semaphore::new(STRANGERS_MAX),
             bytes_out: AtomicU64::new(0),

@@ -5,6 +5,7 @@
 //! resume and priorities are answered and change nothing, since an import is over before they could.
 
 mod config;
+mod looks;
 mod slots;
 
 use axum::Json;
@@ -18,6 +19,8 @@ use super::form::Form;
 use super::intake::{self, Rejected, Wish, stem};
 use crate::auth::has_key;
 use crate::state::App;
+
+pub(super) use looks::Looks;
 
 /// The release whose API this is.
 const VERSION: &str = "4.5.0";
@@ -121,45 +124,29 @@ async fn add(app: &App, mode: &str, form: Form) -> Result<Value, Refused> {
         name: field("nzbname").map(|name| stem(&name).to_owned()),
         password: field("password").map(base::Redacted::new),
     };
-    let named = wish.name.clone();
     let submitted = intake::submit(app, url.as_deref(), form, wish).await?;
     let id = submitted.mount.id();
-    adopt(app, &submitted, category, named).await?;
+    if submitted.is_known {
+        adopt(app, submitted, category).await?;
+    }
     Ok(json!({ "status": true, "nzo_ids": [nzo_id(id)] }))
 }
 
-/// A post that is known under another name is wanted under this one: its caller looks for it by category
-/// and name. Its files were perhaps taken away, and are wanted again.
-async fn adopt(
-    app: &App,
-    submitted: &Submitted,
-    category: Option<String>,
-    name: Option<String>,
-) -> Result<(), Refused> {
+/// A post that is known, whatever became of it, is wanted where its caller looks for it: by category and
+/// name. Perhaps its files were taken away, and are wanted again; what failed is tried again.
+async fn adopt(app: &App, submitted: Submitted, category: Option<String>) -> Result<(), Refused> {
     let mount = &submitted.mount;
     let status = mount.status();
     let category = category.unwrap_or_else(|| status.category.clone());
-    let name = name.unwrap_or_else(|| status.name.clone());
-    // A password in a name is no part of it.
-    let name = name
-        .split("{{")
-        .next()
-        .unwrap_or_default()
-        .trim_end()
-        .to_owned();
-    let is_other = category != status.category || name != status.name;
-    if is_other && submitted.is_cached {
-        app.unannounce(mount).await;
-        match app.usenet.engine.rename(mount.id(), &category, &name).await {
-            // Another post has the name, or nothing may have it: this one keeps its own.
-            Ok(_) | Err(usenet::Error::Taken { .. } | usenet::Error::Name { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+    let name = submitted.name.unwrap_or_else(|| status.name.clone());
+    match app.rename(mount, &category, &name).await {
+        // Another post has the name, or nothing may have it: this one keeps its own.
+        Ok(()) | Err(usenet::Error::Taken { .. } | usenet::Error::Name { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
     app.usenet.shown_in_history(mount.id());
-    if submitted.is_cached {
-        app.announce_again(mount).await;
-    }
+    app.usenet.engine.retry(mount.id()).await?;
+    app.announce(mount).await;
     Ok(())
 }
 

@@ -1,25 +1,23 @@
 //! The queue and the history: every mount is in one of them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use usenet::{Mount, State, Status};
 
 use super::super::form::Form;
-use super::{Refused, VERSION, done, find, nzo_id};
+use super::{NZO, Refused, VERSION, done, find, nzo_id};
 use crate::Announce;
 use crate::state::App;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     Queue,
     History,
 }
 
 const LIMIT: usize = 1000;
-/// A mount that hangs must not hold up the list.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 const MIB: f64 = 1_048_576.0;
 
 /// `mode=queue`.
@@ -86,36 +84,51 @@ pub(super) async fn history(app: &App, form: &Form) -> Result<Value, Refused> {
     }}))
 }
 
-/// `name=delete&value=…`: of the queue, the post. Of the history, what failed and what nothing stands for;
-/// a mount that is announced stays, since whoever announced it has links to it by now.
+/// What becomes of a post that is taken out of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Forgotten,
+    /// Its files are taken away and it is not shown; whoever has links to it keeps them.
+    Withdrawn,
+    Hidden,
+}
+
+/// `name=delete&value=…`: of what the list holds, nothing else.
 pub(super) async fn remove(app: &App, form: &Form, which: Which) -> Result<Value, Refused> {
-    let value = form.get("value").unwrap_or_default().to_owned();
-    let chosen = chosen(app, form, which).await;
-    let mounts: Vec<_> = match &*value {
-        "all" => chosen,
-        "failed" => {
-            let failed = |mount: &Arc<Mount>| mount.status().state == State::Failed;
-            chosen.into_iter().filter(failed).collect()
-        }
-        ids => ids
-            .split(',')
-            .filter_map(|id| find(app, id.trim()))
-            .collect(),
-    };
+    let value = form.get("value").unwrap_or_default();
+    let ids: Vec<_> = value.split(',').map(str::trim).collect();
+    let mut mounts = chosen(app, form, which).await;
+    mounts.retain(|mount| match value {
+        "all" => true,
+        "failed" => mount.status().state == State::Failed,
+        _ => ids.iter().any(|id| is_named(mount, id)),
+    });
     let with_files = matches!(form.get("del_files"), Some("1" | "true"));
     for mount in &mounts {
-        let status = mount.status();
-        if which == Which::History && status.is_kept {
-            app.unannounce(mount).await;
-            app.usenet.hide_from_history(mount.id());
-        } else if which == Which::Queue || with_files || status.state == State::Failed {
-            app.forget(mount).await?;
-        } else {
-            app.usenet.hide_from_history(mount.id());
+        match fate(&mount.status(), which, with_files) {
+            Fate::Forgotten => app.forget(mount).await?,
+            Fate::Withdrawn => {
+                app.unannounce(mount).await;
+                app.usenet.hide_from_history(mount.id());
+            }
+            Fate::Hidden => app.usenet.hide_from_history(mount.id()),
         }
     }
     let ids: Vec<_> = mounts.iter().map(|mount| nzo_id(mount.id())).collect();
     Ok(json!({ "status": true, "nzo_ids": ids }))
+}
+
+/// What failed goes, whatever stood for it. A mount that is announced stays, since whoever announced it has
+/// links to it by now.
+fn fate(status: &Status, which: Which, with_files: bool) -> Fate {
+    if status.state == State::Failed {
+        return Fate::Forgotten;
+    }
+    match which {
+        _ if status.is_kept => Fate::Withdrawn,
+        Which::History if !with_files => Fate::Hidden,
+        Which::Queue | Which::History => Fate::Forgotten,
+    }
 }
 
 /// `mode=retry&value=…`.
@@ -137,50 +150,61 @@ async fn chosen(app: &App, form: &Form, which: Which) -> Vec<Arc<Mount>> {
         .or_else(|| form.get("cat"))
         .filter(|category| *category != "*");
     let search = form.get("search").map(str::to_lowercase);
-    let is_asked = |mount: &Arc<Mount>, status: &Status| {
-        let (id, number) = (nzo_id(mount.id()), mount.id().to_string());
+    let is_asked = |mount: &Arc<Mount>| {
+        let status = mount.status();
         ids.as_ref()
-            .is_none_or(|ids| ids.iter().any(|asked| *asked == id || *asked == number))
+            .is_none_or(|ids| ids.iter().any(|id| is_named(mount, id)))
             && category.is_none_or(|asked| asked.eq_ignore_ascii_case(&status.category))
             && search
                 .as_ref()
                 .is_none_or(|text| status.name.to_lowercase().contains(text))
+            && !app.usenet.is_hidden_from_history(mount.id())
     };
-    let mut chosen = Vec::new();
-    for mount in app.usenet.engine.mounts() {
-        let status = mount.status();
-        if is_asked(&mount, &status) && place(app, &mount, &status).await == Some(which) {
-            chosen.push(mount);
-        }
-    }
-    chosen
+    let mounts = app.usenet.engine.mounts().into_iter().filter(is_asked);
+    let mounts: Vec<_> = mounts.map(|mount| (place(app, &mount), mount)).collect();
+    let path = |(place, _): &(Place, _)| match place {
+        Place::In(_) => None,
+        Place::Where(path) => Some(path.clone()),
+    };
+    // The newest first: those are waited for.
+    let paths = mounts.iter().rev().filter_map(path).collect();
+    let seen = app.usenet.looks.look(paths).await;
+    let is_announced = app.usenet.settings.library.mode != Announce::None;
+    let is_here = |place: &Place| match place {
+        Place::In(list) => *list == which,
+        Place::Where(path) if seen.get(path) == Some(&true) => which == Which::History,
+        // What was taken away is over; what a mount does not show yet is still to come.
+        Place::Where(_) => which == Which::Queue && !is_announced,
+    };
+    let here = mounts.into_iter().filter(|(place, _)| is_here(place));
+    here.map(|(_, mount)| mount).collect()
 }
 
-/// Which list a mount is in. Of the history only when its files are there for whoever asks.
-async fn place(app: &App, mount: &Arc<Mount>, status: &Status) -> Option<Which> {
-    if app.usenet.is_hidden_from_history(mount.id()) {
-        return None;
-    }
+/// Which list a mount is in.
+enum Place {
+    In(Which),
+    /// The history, if its files are there for whoever asks.
+    Where(PathBuf),
+}
+
+fn place(app: &App, mount: &Arc<Mount>) -> Place {
+    let status = mount.status();
     match status.state {
-        State::Accepted | State::Probing => return Some(Which::Queue),
-        State::Failed => return Some(Which::History),
+        State::Accepted | State::Probing => return Place::In(Which::Queue),
+        State::Failed => return Place::In(Which::History),
         State::Streamable | State::Verified | State::Completed => {}
     }
     let library = &app.usenet.settings.library;
-    let Some(path) = library.place(status) else {
-        return Some(Which::History);
-    };
-    if library.mode != Announce::None && !status.is_kept {
-        return Some(Which::Queue);
+    if library.mode != Announce::None && app.is_unannounced(mount) {
+        return Place::In(Which::Queue);
     }
-    // Where it is a mount of our own WebDAV, this comes back to us: never on a thread that serves.
-    let there = tokio::time::timeout(LOOK_TIMEOUT, tokio::fs::try_exists(path)).await;
-    match there {
-        Ok(Ok(true)) => Some(Which::History),
-        // What was taken away is over; what a mount does not show yet is still to come.
-        _ if library.mode == Announce::None => Some(Which::Queue),
-        _ => None,
-    }
+    let path = library.place(&status);
+    path.map_or(Place::In(Which::History), Place::Where)
+}
+
+/// By an id of ours, or by the number that other answers give.
+fn is_named(mount: &Mount, id: &str) -> bool {
+    id.strip_prefix(NZO).unwrap_or(id) == mount.id().to_string()
 }
 
 fn page<'a>(all: &'a [Arc<Mount>], form: &Form) -> Result<(usize, &'a [Arc<Mount>]), Refused> {
@@ -195,6 +219,7 @@ fn queued(index: usize, mount: &Arc<Mount>) -> Value {
     let mb = format!("{:.2}", mib(&status));
     let state = match status.state {
         State::Accepted => "Queued",
+        _ if status.state.is_playable() => "Moving",
         _ => "Downloading",
     };
     json!({
@@ -258,4 +283,40 @@ fn past(app: &App, mount: &Arc<Mount>) -> Value {
 
 fn mib(status: &Status) -> f64 {
     status.bytes as f64 / MIB
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_goes_and_what_is_announced_stays() {
+        use Fate::{Forgotten, Hidden, Withdrawn};
+        use Which::{History, Queue};
+        let check = |state, is_kept, which, with_files, expected| {
+            let status = Status {
+                state,
+                is_kept,
+                failure: None,
+                name: String::new(),
+                category: String::new(),
+                files: Vec::new(),
+                bytes: 0,
+                articles: 0,
+                missing: 0,
+                created_ms: 0,
+                updated_ms: 0,
+            };
+            let got = fate(&status, which, with_files);
+            assert_eq!(got, expected, "{state:?} {is_kept} {which:?} {with_files}");
+        };
+        for is_kept in [false, true] {
+            check(State::Failed, is_kept, History, false, Forgotten);
+        }
+        check(State::Completed, true, History, true, Withdrawn);
+        check(State::Completed, true, Queue, true, Withdrawn);
+        check(State::Completed, false, History, true, Forgotten);
+        check(State::Completed, false, History, false, Hidden);
+        check(State::Probing, false, Queue, false, Forgotten);
+    }
 }

@@ -117,13 +117,8 @@ pub(super) async fn rename(
     else {
         return Err(invalid());
     };
-    app.unannounce(&mount).await;
-    let renamed = app.usenet.engine.rename(mount.id(), category, name).await;
-    if mount.status().is_kept {
-        app.announce_again(&mount).await;
-    }
-    match renamed {
-        Ok(_) => Ok(StatusCode::CREATED.into_response()),
+    match app.rename(&mount, category, name).await {
+        Ok(()) => Ok(StatusCode::CREATED.into_response()),
         // Nothing is overwritten: two posts are two posts.
         Err(usenet::Error::Taken { .. }) => Ok(StatusCode::PRECONDITION_FAILED.into_response()),
         Err(error) => Err(error.into()),
