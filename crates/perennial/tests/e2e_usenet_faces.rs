@@ -1081,3 +1081,36 @@ async fn a_list_deletes_only_what_it_holds() {
     let mounts = gateway.json("/api/v1/mounts").await;
     assert_eq!(mounts["mounts"].as_array().unwrap().len(), 1);
 }
+
+/// What a listing says of each file may be long, or the files many; not both.
+#[tokio::test]
+async fn a_listing_has_an_end() {
+    const FILES: usize = 5_000;
+    let names: Vec<_> = (0..FILES).map(|n| format!("page {n:05}.jpg")).collect();
+    let film = film(100_000, 25);
+    let mut inside: Vec<(&str, &[u8])> = vec![("film.mkv", &film)];
+    inside.extend(names.iter().map(|name| (name.as_str(), &b"x"[..])));
+    let volumes = rar5::volumes(&inside, 4 << 20);
+    let post = Post::new("long", &[("long.rar", &volumes[0])], 200_000);
+    let stage = Stage::new(&[&post]).await;
+    stage.submit(&post, "long.nzb", &[]).await;
+    let ask = async |namespace: usize, names: usize, depth: &str| {
+        let names = "<x:a/>".repeat(names);
+        let body = format!(
+            "<propfind xmlns=\"DAV:\" xmlns:x=\"{}\"><prop>{names}</prop></propfind>",
+            "n".repeat(namespace)
+        );
+        let basic = basic();
+        let headers = [("authorization", &*basic), ("depth", depth)];
+        let method = Method::from_bytes(b"PROPFIND").unwrap();
+        let path = "/webdav/content/stremio/long/";
+        stage.gateway.send(method, path, &headers, body).await
+    };
+    // Repeated for each file, this would be 30 GB.
+    assert_eq!(ask(60_000, 100, "0").await.status, 400);
+    assert_eq!(ask(60, 20, "1").await.status, 207);
+    for depth in ["1", "infinity"] {
+        let answer = ask(70, 100, depth).await;
+        assert_eq!(answer.status, 403, "{depth}: {} bytes", answer.body.len());
+    }
+}

@@ -33,8 +33,10 @@ enum Wanted {
 /// Of a request that names properties.
 const BODY_BYTES_MAX: usize = 64 << 10;
 const NAMES_MAX: usize = 100;
-/// More at once than anybody looks through: whoever wants them asks folder by folder.
-const ENTRIES_MAX: usize = 50_000;
+/// Of all names with their namespaces, since the answer repeats them for each entry.
+const NAMES_BYTES_MAX: usize = 8 << 10;
+/// More at once than anybody looks through: whoever wants them asks folder by folder, and for less of each.
+const PAGE_BYTES_MAX: usize = 32 << 20;
 const DAV: &str = "DAV:";
 /// A path segment (RFC 3986 §3.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -75,10 +77,14 @@ pub(super) async fn answer(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:multistatus xmlns:D=\"DAV:\">\n",
         ),
         wanted,
-        entries: 0,
     };
     let href = format!("{ROOT}/{path}");
     let complete = page.walk(app, href.trim_end_matches('/'), &node, depth);
+    if !complete && depth == 1 {
+        let detail = format!("the listing is longer than {PAGE_BYTES_MAX} bytes");
+        return Err(Problem::new(ErrorKind::Denied, "too_long", detail)
+            .hint("ask for fewer properties of each member"));
+    }
     if !complete {
         let refusal = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<D:error xmlns:D=\"DAV:\"><D:propfind-finite-depth/></D:error>\n";
         return Ok(xml(StatusCode::FORBIDDEN, refusal.to_owned()));
@@ -104,13 +110,14 @@ pub fn properties_of(body: &[u8]) -> Option<usize> {
     })
 }
 
-/// What a body asks for; nothing means everything. `None` for what is no propfind.
+/// What a body asks for; nothing means everything. `None` for what is no propfind, or asks for too much.
 fn wanted(body: &[u8]) -> Option<Wanted> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Some(Wanted::All);
     }
     let mut reader = NsReader::from_reader(body);
     let mut names: Option<Vec<(String, String)>> = None;
+    let mut names_bytes = 0;
     let mut depth = 0;
     let mut found = None;
     loop {
@@ -149,8 +156,12 @@ fn wanted(body: &[u8]) -> Option<Wanted> {
                 return None;
             }
             (2, ..) => {
-                if let Some(names) = names.as_mut().filter(|names| names.len() < NAMES_MAX) {
+                names_bytes += namespace.len() + name.len();
+                if let Some(names) = &mut names {
                     names.push((namespace, name));
+                    if names.len() > NAMES_MAX || names_bytes > NAMES_BYTES_MAX {
+                        return None;
+                    }
                 }
             }
             _ => {}
@@ -162,17 +173,15 @@ fn wanted(body: &[u8]) -> Option<Wanted> {
 struct Page {
     xml: String,
     wanted: Wanted,
-    entries: usize,
 }
 
 impl Page {
     /// Writes a resource and what is below it. False when there is too much.
     fn walk(&mut self, app: &App, href: &str, node: &Node, depth: usize) -> bool {
-        self.entries += 1;
-        if self.entries > ENTRIES_MAX && depth > 1 {
+        self.entry(href, node);
+        if self.xml.len() > PAGE_BYTES_MAX {
             return false;
         }
-        self.entry(href, node);
         if depth == 0 {
             return true;
         }
@@ -319,6 +328,14 @@ mod tests {
             "<propfind xmlns=\"DAV:\"/>",
             "<!DOCTYPE x [<!ENTITY a \"b\">]><propfind xmlns=\"DAV:\"><allprop/></propfind>",
             "<x:propfind><x:allprop/></x:propfind>",
+            &format!(
+                "<propfind xmlns=\"DAV:\"><prop>{}</prop></propfind>",
+                "<a/>".repeat(101)
+            ),
+            &format!(
+                "<propfind xmlns=\"DAV:\"><prop><a xmlns=\"{}\"/></prop></propfind>",
+                "n".repeat(9000)
+            ),
         ] {
             check(bad, None);
         }
