@@ -1114,3 +1114,21 @@ async fn a_listing_has_an_end() {
         assert_eq!(answer.status, 403, "{depth}: {} bytes", answer.body.len());
     }
 }
+
+#[tokio::test]
+async fn an_indexer_is_asked_in_turns() {
+    const ASKED: u32 = 12;
+    const SPACING: Duration = Duration::from_millis(50);
+    let indexer = Canned::start(|_| Answer::not_found()).await;
+    let stage = Stage::with(&[], "nzb_url_allow = [\"127.0.0.1\"]\n").await;
+    let began = Instant::now();
+    let all = (0..ASKED).map(async |n| {
+        let url = indexer.url(&format!("/get/{n}"));
+        let query = posts::form(&[("mode", "addurl"), ("name", url.as_str())]);
+        let answer = sab(&stage.gateway, &query).await;
+        assert_eq!(answer["status"], false);
+    });
+    futures_util::future::join_all(all).await;
+    assert_eq!(indexer.asked().len(), ASKED as usize);
+    assert!(began.elapsed() >= SPACING * (ASKED - 1));
+}

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use fetch::{Error, Fault, Request, Scope};
 use http::HeaderMap;
 use http::header::CONTENT_DISPOSITION;
+use tokio::sync::SemaphorePermit;
 use url::Url;
 
 use super::{UsenetFace, newznab};
 
 /// A document and what its indexer calls it.
 #[derive(Debug)]
-pub(crate) struct Fetched {
+pub(crate) struct Fetched<'a> {
     pub(crate) nzb: Bytes,
+    /// To be held as long as the document.
+    pub(crate) room: SemaphorePermit<'a>,
     /// Empty where it says nothing.
     pub(crate) name: String,
 }
@@ -54,11 +57,11 @@ pub(crate) enum Named {
 ///
 /// # Errors
 /// What keeps it from being fetched, for the client.
-pub(crate) async fn fetch(
-    face: &UsenetFace,
+pub(crate) async fn fetch<'a>(
+    face: &'a UsenetFace,
     text: &str,
     named: Named,
-) -> Result<Fetched, NotFetched> {
+) -> Result<Fetched<'a>, NotFetched> {
     let (client, settings) = (&face.client, &face.settings);
     let url: Url = text
         .trim()
@@ -78,11 +81,14 @@ pub(crate) async fn fetch(
         user_agent: newznab::USER_AGENT.to_owned(),
         any_status: true,
         body_max: NZB_BYTES_MAX,
-        ..Request::new(url.clone(), scope, client.manners())
+        ..Request::new(url.clone(), scope, face.manners.clone())
     };
     request.timeouts.total = Some(TOTAL);
     request.timeouts.first_byte = TOTAL;
     request.timeouts.idle = TOTAL;
+    let room = tokio::time::timeout(TOTAL, face.fetches.acquire()).await;
+    let busy = |_| NotFetched::Busy("too many nzbs are being fetched".to_owned(), BUSY);
+    let room = room.map_err(busy)?.expect("the semaphore is never closed");
     let response = client.get(&request).await?;
     let said = newznab::error(&response.body);
     let (status, headers) = (response.head.status, &response.head.headers);
@@ -98,6 +104,7 @@ pub(crate) async fn fetch(
     Ok(Fetched {
         name: name(headers, &url),
         nzb: response.body,
+        room,
     })
 }
 

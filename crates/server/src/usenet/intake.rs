@@ -133,12 +133,12 @@ pub(crate) async fn submit(
     form: Form,
     wish: Wish,
 ) -> Result<Submitted, Rejected> {
-    let (nzb, called) = match (url, form.file) {
+    let (nzb, called, _room) = match (url, form.file) {
         (Some(url), _) => {
             let fetched = fetched::fetch(&app.usenet, url, Named::ByClient).await?;
-            (fetched.nzb, fetched.name)
+            (fetched.nzb, fetched.name, Some(fetched.room))
         }
-        (None, Some(file)) => (file.bytes, file.name),
+        (None, Some(file)) => (file.bytes, file.name, None),
         (None, None) => return Err(Rejected::bad_request("an NZB file or its URL is needed")),
     };
     let name = wish.name.unwrap_or_else(|| stem(&called).to_owned());

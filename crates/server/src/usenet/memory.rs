@@ -36,6 +36,8 @@ const DROPPED_MAX: usize = 1000;
 const HIDDEN_MAX: usize = 100_000;
 const IDS_MAX: usize = 100_000;
 const IDS_OF_ONE_MAX: usize = 100;
+/// `tt` and ten digits, season and episode; longer is none of Stremio's.
+const ID_BYTES_MAX: usize = 40;
 
 impl Memory {
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -113,7 +115,7 @@ impl UsenetFace {
             notes.ids.clear();
         }
         let ids = notes.ids.entry(mount).or_default();
-        if ids.len() < IDS_OF_ONE_MAX {
+        if ids.len() < IDS_OF_ONE_MAX && id.len() <= ID_BYTES_MAX {
             ids.insert(id.to_owned());
         }
     }

@@ -28,7 +28,7 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
-use fetch::Client;
+use fetch::{Client, Manners};
 use http::Method;
 use moka::future::Cache;
 use store::Store;
@@ -54,6 +54,8 @@ pub struct UsenetFace {
     pub(crate) engine: Usenet,
     pub(crate) settings: UsenetSettings,
     client: Client,
+    /// Its places in the queues of indexers.
+    manners: Manners,
     sealer: Sealer,
     titles: Cache<String, Title>,
     memory: Memory,
@@ -61,12 +63,15 @@ pub struct UsenetFace {
     /// Files of the library change for one mount at a time, so that they are those of the name it has.
     library_turn: Mutex<()>,
     uploads: Semaphore,
+    fetches: Semaphore,
     strangers: Semaphore,
     bytes_out: AtomicU64,
 }
 
 /// NZBs that are received at a time; others wait before their bodies are read.
 const UPLOADS_MAX: usize = 8;
+/// NZBs that are fetched at a time; others wait.
+const FETCHES_MAX: usize = 8;
 /// Of those whose key may stand in the form: they must not keep anybody else waiting.
 const STRANGERS_MAX: usize = 4;
 /// An NZB and what is sent around it.
@@ -93,6 +98,7 @@ impl UsenetFace {
         Ok(Self {
             engine,
             settings,
+            manners: client.manners(),
             client,
             sealer: Sealer::open(store).await?,
             titles: titles
@@ -103,6 +109,7 @@ impl UsenetFace {
             looks: Looks::default(),
             library_turn: Mutex::default(),
             uploads: Semaphore::new(UPLOADS_MAX),
+            fetches: Semaphore::new(FETCHES_MAX),
             strangers: Semaphore::new(STRANGERS_MAX),
             bytes_out: AtomicU64::new(0),
         })

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fetch::{Client, Request};
+use fetch::Request;
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 use url::Url;
 
+use super::UsenetFace;
 use super::settings::Indexer;
 
 /// What is looked for.
@@ -35,26 +36,28 @@ pub(crate) const USER_AGENT: &str = concat!("Perennial/", env!("CARGO_PKG_VERSIO
 const TIMEOUT: Duration = Duration::from_secs(10);
 const FOUND_MAX: usize = 100;
 const TEXT_MAX: usize = 8 << 10;
+/// Of an error, which goes to logs and people.
+const SAID_CHARS_MAX: usize = 300;
 
 /// Searches by id, and by words where that brings nothing.
 ///
 /// # Errors
 /// What keeps the indexer from answering, without secrets.
 pub(crate) async fn search(
-    client: &Client,
+    face: &UsenetFace,
     indexer: &Indexer,
     search: &Search<'_>,
 ) -> Result<Vec<Found>, String> {
     let number = search.imdb.trim_start_matches("tt");
-    let found = look(client, indexer, search, ("imdbid", number)).await?;
+    let found = look(face, indexer, search, ("imdbid", number)).await?;
     match &search.query {
-        Some(query) if found.is_empty() => look(client, indexer, search, ("q", query)).await,
+        Some(query) if found.is_empty() => look(face, indexer, search, ("q", query)).await,
         _ => Ok(found),
     }
 }
 
 async fn look(
-    client: &Client,
+    face: &UsenetFace,
     indexer: &Indexer,
     search: &Search<'_>,
     by: (&str, &str),
@@ -76,7 +79,7 @@ async fn look(
             query.append_pair("apikey", indexer.api_key.expose());
         }
     }
-    let body = ask(client, &url).await?;
+    let body = ask(face, &url).await?;
     if let Some(said) = error(&body) {
         return Err(said);
     }
@@ -87,15 +90,15 @@ async fn look(
 ///
 /// # Errors
 /// What keeps it from answering, without secrets.
-pub(crate) async fn ask(client: &Client, url: &Url) -> Result<Bytes, String> {
+pub(crate) async fn ask(face: &UsenetFace, url: &Url) -> Result<Bytes, String> {
     let asked = async {
-        let scope = client.scope_of(url).await?;
+        let scope = face.client.scope_of(url).await?;
         let mut request = Request {
             user_agent: USER_AGENT.to_owned(),
-            ..Request::new(url.clone(), scope, client.manners())
+            ..Request::new(url.clone(), scope, face.manners.clone())
         };
         request.timeouts.total = Some(TIMEOUT);
-        client.get(&request).await
+        face.client.get(&request).await
     };
     let answer = asked.await.map_err(|error: fetch::Error| error.to_string());
     Ok(answer?.body)
@@ -112,7 +115,8 @@ pub(crate) fn error(body: &[u8]) -> Option<String> {
                 }
                 let code = attribute(&start, "code").unwrap_or_default();
                 let said = attribute(&start, "description").unwrap_or_default();
-                return Some(format!("{code} {said}"));
+                let said = format!("{code} {said}");
+                return Some(said.chars().take(SAID_CHARS_MAX).collect());
             }
             Event::Eof => return None,
             _ => {}
@@ -219,7 +223,8 @@ fn add(text: &mut String, piece: &str) {
 fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
     let attribute = start.try_get_attribute(name).ok()??;
     let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
-    Some(value.ok()?.into_owned())
+    let value = value.ok().filter(|value| value.len() <= TEXT_MAX)?;
+    Some(value.into_owned())
 }
 
 #[cfg(test)]
@@ -258,5 +263,14 @@ mod tests {
             error(refused.as_bytes()).as_deref(),
             Some("100 Incorrect user credentials")
         );
+        for (length, said) in [(8000, 300), (9000, 2)] {
+            let long = "x".repeat(length);
+            let long = format!("<error code=\"9\" description=\"{long}\"/>");
+            assert_eq!(error(long.as_bytes()).unwrap().len(), said);
+        }
+        let long = "x".repeat(9000);
+        let long =
+            format!("<rss><item><title>x</title><enclosure url=\"http://i/{long}\"/></item></rss>");
+        assert_eq!(items(long.as_bytes(), "i"), Some(Vec::new()));
     }
 }

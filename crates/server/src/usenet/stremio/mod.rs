@@ -157,13 +157,14 @@ async fn resolve(app: &App, reference: Reference) -> Result<File, Rejected> {
         Reference::Nzb { url, name, id } => (url, name, id),
     };
     let deadline = Instant::now() + PLAY_TIMEOUT;
-    let fetched = fetched::fetch(&app.usenet, &url, Named::ByIndexer);
+    let fetched = fetched::fetch(&app.usenet, &url, Named::ByIndexer).await?;
     let wish = Wish {
         category: CATEGORY.to_owned(),
         name: Some(name),
         password: None,
     };
-    let mount = intake::mount(app, fetched.await?.nzb, wish).await?.mount;
+    let mount = intake::mount(app, fetched.nzb, wish).await?.mount;
+    drop(fetched.room);
     app.usenet.asked_as(mount.id(), &id);
     let episode = episode_of(&id);
     let files = mount.ready(Selector { episode }, deadline).await?;
@@ -274,7 +275,7 @@ async fn found(app: &App, wanted: &Wanted) -> Vec<Found> {
     let all = indexers.iter().map(|indexer| {
         let search = &search;
         async move {
-            let answer = newznab::search(&app.usenet.client, indexer, search).await;
+            let answer = newznab::search(&app.usenet, indexer, search).await;
             answer.unwrap_or_else(|error| {
                 tracing::warn!(indexer = indexer.name, %error, "an indexer was left out");
                 Vec::new()

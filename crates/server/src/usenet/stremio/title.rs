@@ -45,7 +45,7 @@ pub(super) async fn of(app: &App, kind: &str, imdb: &str) -> Option<Title> {
             let file = format!("{imdb}.json");
             path.pop_if_empty().extend(["meta", kind, &file]);
         }
-        let body = newznab::ask(&app.usenet.client, &url).await;
+        let body = newznab::ask(&app.usenet, &url).await;
         let body = body.map_err(|error| {
             tracing::debug!(%error, "no title for an id");
             "no answer"
