@@ -1132,3 +1132,23 @@ async fn an_indexer_is_asked_in_turns() {
     assert_eq!(indexer.asked().len(), ASKED as usize);
     assert!(began.elapsed() >= SPACING * (ASKED - 1));
 }
+
+/// A path's number goes before a category of the same digits (ADR 16).
+#[tokio::test]
+async fn no_category_takes_the_place_of_a_number() {
+    let (one, two) = (film(200_000, 26), film(200_000, 27));
+    let volumes = rar5::volumes(&[("x/film.mkv", &one)], 4 << 20);
+    let first = Post::new("first", &[("first.rar", &volumes[0])], 50_000);
+    let second = Post::new("second", &[("film.mkv", &two)], 50_000);
+    let stage = Stage::new(&[&first, &second]).await;
+    let answer = stage.submit(&first, "first.nzb", &[]).await;
+    let id = answer["_queue_item_id"].to_string();
+    stage.submit(&second, "x.nzb", &[("category", &id)]).await;
+    stage
+        .plays(&stage.path_of(&answer["streams"][0]), &one, 2)
+        .await;
+    let keyed = format!("path={id}/x/film.mkv&download_key={}", download_key());
+    stage
+        .plays(&format!("/api/files/stream?{keyed}"), &one, 2)
+        .await;
+}

@@ -1,7 +1,8 @@
 //! Where mounted files are: the path of a file, the grant for it alone, and its URL.
 //!
 //! URLs of our making name a file as `{mount}/{path}`, which stays the same when the mount is renamed;
-//! `{category}/{name}/{path}` is understood as well.
+//! `{category}/{name}/{path}` is understood as well, where no mount has that number: no category can take
+//! the place of a number.
 
 use std::sync::Arc;
 
@@ -67,7 +68,10 @@ pub(crate) fn url_of(app: &App, base: &str, file: &File) -> Result<String, Probl
 pub(crate) fn locate<'a>(engine: &Usenet, path: &'a str) -> Option<Located<'a>> {
     let path = path.trim_start_matches('/');
     let (first, rest) = path.split_once('/')?;
-    if let Some((name, path)) = rest.split_once('/')
+    let id = first.parse().ok().map(MountId);
+    let mount = id.and_then(|id| engine.mount(id));
+    if mount.is_none()
+        && let Some((name, path)) = rest.split_once('/')
         && let Some(mount) = engine.mount_named(first, name)
     {
         return Some(Located {
@@ -76,10 +80,9 @@ pub(crate) fn locate<'a>(engine: &Usenet, path: &'a str) -> Option<Located<'a>> 
             path,
         });
     }
-    let id = MountId(first.parse().ok()?);
     Some(Located {
-        mount: engine.mount(id),
-        id,
+        mount,
+        id: id?,
         path: rest,
     })
 }
