@@ -1152,3 +1152,22 @@ async fn no_category_takes_the_place_of_a_number() {
         .plays(&format!("/api/files/stream?{keyed}"), &one, 2)
         .await;
 }
+
+#[tokio::test]
+async fn two_accounts_at_one_provider_are_told_apart() {
+    let server = Server::start().await.unwrap();
+    let address = server.address();
+    let other = posts::provider(address) + "username = \"me\"\npassword_file = \"pass\"\n";
+    let stage = Stage::at(server, address, &other, &[("pass", "secret")]).await;
+    let metrics = stage.gateway.get("/metrics").await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    let series = text.lines().filter(|line| !line.starts_with('#'));
+    let mut series: Vec<_> = series.filter_map(|line| line.rsplit_once(' ')).collect();
+    series.sort_unstable();
+    let twice = series.windows(2).find(|pair| pair[0].0 == pair[1].0);
+    assert_eq!(twice, None);
+    let accounts = series
+        .iter()
+        .filter(|(name, _)| name.contains("provider_usable"));
+    assert_eq!(accounts.count(), 2);
+}

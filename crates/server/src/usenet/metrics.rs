@@ -121,8 +121,14 @@ impl Collector for Posts {
         let providers = self.engine.providers();
         for (name, help, kind, value) in FIGURES {
             let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for provider in &providers {
-                let labels = [("provider", provider.host.as_str())];
+            for (at, provider) in providers.iter().enumerate() {
+                // A host may have several accounts: told apart by number, their names are nobody's business.
+                let before = providers[..at].iter();
+                let account = 1 + before.filter(|other| other.host == provider.host).count();
+                let labels = [
+                    ("provider", provider.host.clone()),
+                    ("account", account.to_string()),
+                ];
                 let member = family.encode_family(&labels)?;
                 let value = value(provider);
                 match kind {
