@@ -1171,3 +1171,42 @@ async fn two_accounts_at_one_provider_are_told_apart() {
         .filter(|(name, _)| name.contains("provider_usable"));
     assert_eq!(accounts.count(), 2);
 }
+
+/// Who has a key hears what is wrong with his form; who has none hears only that.
+#[tokio::test]
+async fn a_key_before_the_break_in_a_form_is_a_key() {
+    let stage = Stage::new(&[]).await;
+    let download_key = download_key();
+    for (path, field, key, status, said) in [
+        (
+            "/api/nzb/streams",
+            "download_key",
+            &*download_key,
+            400,
+            "bad_request",
+        ),
+        (
+            "/api/nzb/streams",
+            "download_key",
+            "wrong",
+            401,
+            "unauthorized",
+        ),
+        ("/sabnzbd/api?mode=addfile", "apikey", KEY, 200, "multipart"),
+        (
+            "/sabnzbd/api?mode=addfile",
+            "apikey",
+            "wrong",
+            401,
+            "API Key Incorrect",
+        ),
+    ] {
+        let (kind, mut body) = multipart(&[(field, key)], Some(("x.nzb", b"<nzb>")));
+        body.truncate(body.len() - 40);
+        let headers = [("content-type", &*kind)];
+        let answer = stage.gateway.send(Method::POST, path, &headers, body).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        let is_so = answer.status == status && text.contains(said);
+        assert!(is_so, "{path} {field}={key}: {} {text}", answer.status);
+    }
+}

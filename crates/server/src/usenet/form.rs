@@ -8,6 +8,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use tokio::time::Instant;
 use url::form_urlencoded;
 
 /// Fields and perhaps a file. Of fields of the same name the body's go before the query's.
@@ -30,10 +31,18 @@ pub(crate) struct Upload {
 pub(crate) enum BadForm {
     #[error("the body is longer than {0} bytes")]
     TooLarge(usize),
-    #[error("the body was not sent on for {CHUNK_TIMEOUT:?}")]
+    #[error("the body did not come in time")]
     Late,
     #[error("{0}")]
     Broken(String),
+}
+
+/// A form that broke off.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// What came before the break: a key may be among it.
+    pub(crate) form: Form,
+    pub(crate) error: BadForm,
 }
 
 /// Of all fields that are text.
@@ -55,30 +64,39 @@ impl Form {
     ///
     /// # Errors
     /// A body that is too long, too slow, or not what it says.
-    pub(crate) async fn read(mut request: Request, bytes_max: usize) -> Result<Self, BadForm> {
+    pub(crate) async fn read(
+        request: Request,
+        bytes_max: usize,
+        deadline: Instant,
+    ) -> Result<Self, Unread> {
         let query = Self::of_query(request.uri().query());
+        let mut form = Self::default();
+        let filled = tokio::time::timeout_at(deadline, form.fill(request, bytes_max)).await;
+        form.fields.extend(query.fields);
+        match filled.unwrap_or(Err(BadForm::Late)) {
+            Ok(()) => Ok(form),
+            Err(error) => Err(Unread { form, error }),
+        }
+    }
+
+    async fn fill(&mut self, mut request: Request, bytes_max: usize) -> Result<(), BadForm> {
         let kind = request.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
-        let mut form = if kind.eq_ignore_ascii_case("multipart/form-data") {
+        if kind.eq_ignore_ascii_case("multipart/form-data") {
             DefaultBodyLimit::max(bytes_max).apply(&mut request);
             let multipart = Multipart::from_request(request, &()).await;
             let mut multipart =
                 multipart.map_err(|rejection| BadForm::Broken(rejection.body_text()))?;
-            Self::of_multipart(&mut multipart, bytes_max).await?
+            self.fill_parts(&mut multipart, bytes_max).await?;
         } else if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             DefaultBodyLimit::max(FIELDS_BYTES_MAX).apply(&mut request);
             let body = tokio::time::timeout(CHUNK_TIMEOUT, Bytes::from_request(request, &()));
             let body = body.await.map_err(|_| BadForm::Late)?;
             let body = body.map_err(|_| BadForm::TooLarge(FIELDS_BYTES_MAX))?;
-            let mut form = Self::default();
-            form.add_encoded(&body);
-            form
-        } else {
-            Self::default()
-        };
-        form.fields.extend(query.fields);
-        Ok(form)
+            self.add_encoded(&body);
+        }
+        Ok(())
     }
 
     /// The value of a field, whatever the case of its name; an empty one is none.
@@ -109,17 +127,20 @@ impl Form {
             .extend(pairs.map(|(key, value)| (key.into_owned(), value.into_owned())));
     }
 
-    async fn of_multipart(multipart: &mut Multipart, bytes_max: usize) -> Result<Self, BadForm> {
+    async fn fill_parts(
+        &mut self,
+        multipart: &mut Multipart,
+        bytes_max: usize,
+    ) -> Result<(), BadForm> {
         let broken = |error: MultipartError| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => BadForm::TooLarge(bytes_max),
             _ => BadForm::Broken(error.body_text()),
         };
-        let mut form = Self::default();
         let mut text_bytes = 0;
         loop {
             let next = tokio::time::timeout(CHUNK_TIMEOUT, multipart.next_field()).await;
             let Some(mut field) = next.map_err(|_| BadForm::Late)?.map_err(broken)? else {
-                return Ok(form);
+                return Ok(());
             };
             let name = field.name().unwrap_or_default().to_owned();
             let is_file = FILE_FIELDS
@@ -129,17 +150,17 @@ impl Form {
             if file_name.is_some() || is_file {
                 let bytes = whole(&mut field, bytes_max).await?.map_err(broken)?;
                 let name = file_name.unwrap_or_default();
-                form.file.get_or_insert(Upload { name, bytes });
+                self.file.get_or_insert(Upload { name, bytes });
                 continue;
             }
             let room = FIELDS_BYTES_MAX - text_bytes;
             let bytes = whole(&mut field, room).await?.map_err(broken)?;
             text_bytes += bytes.len();
-            if form.fields.len() == FIELDS_MAX {
+            if self.fields.len() == FIELDS_MAX {
                 return Err(BadForm::Broken(format!("more than {FIELDS_MAX} fields")));
             }
             let value = String::from_utf8_lossy(&bytes).into_owned();
-            form.fields.push((name, value));
+            self.fields.push((name, value));
         }
     }
 }
@@ -172,7 +193,8 @@ mod tests {
         let request = http::Request::post("/?category=query&season=2")
             .header(CONTENT_TYPE, kind)
             .body(Body::from(body.to_owned()));
-        Form::read(request.unwrap(), 1000).await
+        let read = Form::read(request.unwrap(), 1000, Instant::now() + CHUNK_TIMEOUT);
+        read.await.map_err(|unread| unread.error)
     }
 
     #[tokio::test]

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use base::Redacted;
+use base::{ErrorKind, Redacted};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use usenet::{Code, Failure, Submission, Submitted};
 
 use super::fetched::{self, Named, NotFetched};
 use super::form::{BadForm, Form};
+use crate::error::Problem;
 use crate::state::App;
 
 /// Why a post is not played, in the words that every face shows in its own shape.
@@ -117,6 +118,28 @@ impl From<usenet::Error> for Rejected {
     }
 }
 
+impl From<Problem> for Rejected {
+    /// A fault of ours, whatever it is elsewhere.
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: "internal",
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            ..Self::bad_request(problem.detail())
+        }
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        let problem = Self::new(ErrorKind::Invalid, rejected.code, rejected.message);
+        let problem = problem.with_status(rejected.status);
+        match rejected.retry_after {
+            Some(wait) => problem.retry_after(wait),
+            None => problem,
+        }
+    }
+}
+
 impl From<BadForm> for Rejected {
     fn from(error: BadForm) -> Self {
         Self::bad_request(error.to_string())
@@ -165,4 +188,29 @@ pub(crate) fn stem(name: &str) -> &str {
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let name = name.strip_suffix(".gz").unwrap_or(name);
     name.strip_suffix(".nzb").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_is_not_the_callers() {
+        let problem = Problem::new(ErrorKind::Internal, "mint", "no grant can be signed");
+        let rejected = Rejected::from(problem);
+        assert_eq!(rejected.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(rejected.message, "no grant can be signed");
+    }
+
+    #[test]
+    fn when_to_come_again_is_said_in_every_shape() {
+        let failure = Failure::new(Code::ProviderUnavailable, "closed");
+        let problem = Problem::from(Rejected::from(failure));
+        let response = problem.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "10");
+    }
 }

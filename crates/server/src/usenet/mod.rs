@@ -33,11 +33,12 @@ use http::Method;
 use moka::future::Cache;
 use store::Store;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use usenet::Usenet;
 
 use crate::cors;
 use crate::state::App;
-use form::{BadForm, Form};
+use form::{BadForm, Form, Unread};
 use memory::Memory;
 use sabnzbd::Looks;
 use sealed::Sealer;
@@ -77,6 +78,8 @@ const STRANGERS_MAX: usize = 4;
 /// An NZB and what is sent around it.
 const BODY_BYTES_MAX: usize = (100 << 20) + (1 << 20);
 const STRANGER_BYTES_MAX: usize = 8 << 20;
+/// For all of it, over a thin line.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// For all of it: nobody holds the room by sending slowly.
 const STRANGER_TIMEOUT: Duration = Duration::from_secs(20);
 const TITLES_MAX: u64 = 10_000;
@@ -128,24 +131,24 @@ impl UsenetFace {
 
     /// All that a request sends: of who has shown a key, an NZB; of who has not yet, since the key may stand
     /// in the form, less, and soon.
-    async fn form(&self, request: Request, is_known: bool) -> Result<Form, BadForm> {
+    async fn form(&self, request: Request, is_known: bool) -> Result<Form, Unread> {
+        let query = Form::of_query(request.uri().query());
         if request.method() == Method::GET {
-            return Ok(Form::of_query(request.uri().query()));
+            return Ok(query);
         }
-        let bytes_max = if is_known {
-            BODY_BYTES_MAX
+        let (bytes_max, limit) = if is_known {
+            (BODY_BYTES_MAX, UPLOAD_TIMEOUT)
         } else {
-            STRANGER_BYTES_MAX
+            (STRANGER_BYTES_MAX, STRANGER_TIMEOUT)
         };
-        let read = async {
-            let _room = self.upload(is_known).await;
-            Form::read(request, bytes_max).await
+        let deadline = Instant::now() + limit;
+        let room = tokio::time::timeout_at(deadline, self.upload(is_known)).await;
+        let late = |_| Unread {
+            form: query,
+            error: BadForm::Late,
         };
-        if is_known {
-            return read.await;
-        }
-        let read = tokio::time::timeout(STRANGER_TIMEOUT, read).await;
-        read.unwrap_or(Err(BadForm::Late))
+        let _room = room.map_err(late)?;
+        Form::read(request, bytes_max, deadline).await
     }
 
     fn count_out(&self, bytes: u64) {

@@ -16,7 +16,7 @@ use usenet::{File, FileInfo, Role, Selector};
 use utoipa::ToSchema;
 
 use super::address;
-use super::form::{BadForm, Form};
+use super::form::{BadForm, Form, Unread};
 use super::intake::{self, Rejected, Wish};
 use crate::auth::has_key;
 use crate::client::BaseUrl;
@@ -144,7 +144,7 @@ async fn answer(app: &App, base: &str, request: Request) -> Result<Streams, Reje
     let files = mount.ready(selector, deadline).await;
     let files = files.map_err(|failure| Rejected::from(failure).of(mount.id()))?;
     let streams: Result<_, Problem> = files.iter().map(|file| stream(app, base, file)).collect();
-    let streams = streams.map_err(|problem| Rejected::bad_request(problem.detail()))?;
+    let streams = streams?;
     let queue_status = match mount.status().state {
         usenet::State::Completed => "completed",
         _ => "streamable",
@@ -165,14 +165,18 @@ async fn signed_in(app: &App, request: Request) -> Result<Form, Rejected> {
     };
     let known =
         has_key(app, request.headers()) || is_download_key(&Form::of_query(request.uri().query()));
-    let form = app.usenet.form(request, known).await;
-    match form {
+    match app.usenet.form(request, known).await {
         Ok(form) if known || is_download_key(&form) => Ok(form),
-        Err(error) if known => Err(error.into()),
-        Err(error @ BadForm::TooLarge(_)) => Err(Rejected {
+        Err(Unread { error, .. }) if known => Err(error.into()),
+        // The key may stand behind what was too long.
+        Err(Unread {
+            form: _,
+            error: error @ BadForm::TooLarge(_),
+        }) => Err(Rejected {
             message: format!("{error}: send the API key as X-Api-Key or in the query"),
             ..Rejected::unauthorized()
         }),
+        Err(Unread { form, error }) if is_download_key(&form) => Err(error.into()),
         Ok(_) | Err(_) => Err(Rejected::unauthorized()),
     }
 }

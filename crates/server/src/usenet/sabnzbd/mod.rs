@@ -61,9 +61,9 @@ pub(crate) async fn api(State(app): State<App>, request: Request) -> Response {
 async fn answer(app: &App, request: Request) -> Result<Value, Refused> {
     let query = Form::of_query(request.uri().query());
     let has_key = has_key(app, request.headers()) || key_of(app, &query)?;
-    let form = match app.usenet.form(request, has_key).await {
-        Err(error) if has_key => return Err(error.to_string().into()),
-        form => form.unwrap_or(query),
+    let (form, broken) = match app.usenet.form(request, has_key).await {
+        Ok(form) => (form, None),
+        Err(unread) => (unread.form, Some(unread.error)),
     };
     let mode = form.get("mode").unwrap_or_default().to_owned();
     match &*mode {
@@ -71,6 +71,9 @@ async fn answer(app: &App, request: Request) -> Result<Value, Refused> {
         "auth" => return Ok(json!({ "auth": "apikey" })),
         _ if has_key || key_of(app, &form)? => {}
         _ => return Err(Refused(StatusCode::UNAUTHORIZED, "API Key Required".into())),
+    }
+    if let Some(error) = broken {
+        return Err(error.to_string().into());
     }
     match &*mode {
         "get_config" => Ok(config::config(app, &form)),

@@ -115,10 +115,7 @@ pub(crate) async fn play(
         Some(reference) => resolve(&app, reference).await,
         None => Err(Rejected::bad_request("the link is none of ours")),
     };
-    let location = file.and_then(|file| {
-        let url = address::url_of(&app, &base, &file);
-        url.map_err(|problem| Rejected::bad_request(problem.detail()))
-    });
+    let location = file.and_then(|file| Ok(address::url_of(&app, &base, &file)?));
     let mut response = match &location {
         Ok(_) => StatusCode::FOUND.into_response(),
         // A player that gets 404 takes the whole add-on for broken.
