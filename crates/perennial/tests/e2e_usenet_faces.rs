@@ -1210,3 +1210,27 @@ async fn a_key_before_the_break_in_a_form_is_a_key() {
         assert!(is_so, "{path} {field}={key}: {} {text}", answer.status);
     }
 }
+
+#[tokio::test]
+async fn an_nzb_that_was_put_can_be_fetched_again() {
+    let film = film(200_000, 28);
+    let post = Post::new("put", &[("film.mkv", &film)], 50_000);
+    let stage = Stage::new(&[&post]).await;
+    let basic = basic();
+    let key = [("authorization", &*basic)];
+    let nzb = post.nzb();
+    for path in ["/webdav/nzbs/x.nzb", "/webdav/nzbs/tv/again.nzb"] {
+        let put = stage.gateway.send(Method::PUT, path, &key, nzb.clone());
+        assert_eq!(put.await.status, 201);
+        let got = dav(&stage.gateway, "GET", path, &[]).await;
+        assert_eq!((got.status, &got.body[..]), (200, nzb.as_bytes()), "{path}");
+        let head = dav(&stage.gateway, "HEAD", path, &[]).await;
+        assert_eq!(
+            (
+                header(&head, "content-length"),
+                header(&head, "content-type")
+            ),
+            (&*nzb.len().to_string(), "application/x-nzb")
+        );
+    }
+}

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use base::Redacted;
 use flate2::Compression;
-use flate2::read::GzEncoder;
-use nzb::document::{ContentId, Document};
+use flate2::read::{GzEncoder, MultiGzDecoder};
+use nzb::document::{ContentId, DOCUMENT_BYTES_MAX, Document};
 use store::Store;
 use tokio::sync::Semaphore;
 
@@ -282,6 +282,22 @@ pub(crate) async fn gzip(nzb: bytes::Bytes) -> Vec<u8> {
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(packed) => packed,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// What [`gzip`] packed, or was given packed: it was read before it was kept.
+pub(crate) async fn gunzip(packed: Vec<u8>) -> Vec<u8> {
+    let work = move || {
+        let mut nzb = Vec::new();
+        let mut reader = MultiGzDecoder::new(&packed[..]).take(DOCUMENT_BYTES_MAX);
+        if let Err(error) = reader.read_to_end(&mut nzb) {
+            tracing::warn!(%error, "a kept nzb ends early");
+        }
+        nzb
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(nzb) => nzb,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -234,6 +234,18 @@ impl Usenet {
         self.0.mount(id)
     }
 
+    /// The document of a mount, gzipped or not. `None` if there is no such mount.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub async fn nzb(&self, id: MountId, is_packed: bool) -> Result<Option<Vec<u8>>, Error> {
+        let kept = self.0.store.import_nzb(id.0).await?;
+        Ok(match kept {
+            Some(packed) if !is_packed => Some(core::gunzip(packed).await),
+            kept => kept,
+        })
+    }
+
     /// The mount of this category and name.
     pub fn mount_named(&self, category: &str, name: &str) -> Option<Arc<Mount>> {
         let mounts = self.0.mounts.read().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,8 @@ use super::UsenetFace;
 pub(crate) struct Dropped {
     /// Below `nzbs/`.
     pub(crate) path: String,
+    /// What it was mounted as.
+    pub(crate) mount: MountId,
     pub(crate) bytes: u64,
     pub(crate) at_ms: i64,
 }
@@ -46,7 +48,7 @@ impl Memory {
 }
 
 impl UsenetFace {
-    pub(super) fn drop_in(&self, path: String, bytes: u64, at_ms: i64) {
+    pub(super) fn drop_in(&self, dropped: Dropped) {
         let mut notes = self.memory.notes();
         if notes.dropped.len() == DROPPED_MAX
             && let Some(oldest) = notes.dropped.values().min_by_key(|nzb| nzb.at_ms)
@@ -54,12 +56,7 @@ impl UsenetFace {
             let oldest = oldest.path.clone();
             notes.dropped.remove(&oldest);
         }
-        let dropped = Dropped {
-            path: path.clone(),
-            bytes,
-            at_ms,
-        };
-        notes.dropped.insert(path, dropped);
+        notes.dropped.insert(dropped.path.clone(), dropped);
     }
 
     pub(super) fn dropped(&self, path: &str) -> Option<Dropped> {

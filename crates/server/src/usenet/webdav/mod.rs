@@ -60,6 +60,7 @@ async fn carry_out(app: &App, request: Request) -> Result<Response, Problem> {
             Node::File(file) => {
                 files::serve(app, &file, request.method(), request.headers(), None).await
             }
+            Node::Nzb(nzb) => verbs::get(app, &nzb).await,
             _ => Err(Problem::method_not_allowed())
                 .map_err(|problem: Problem| problem.hint("list a folder with PROPFIND")),
         },

@@ -1,11 +1,10 @@
 //! PUT of an NZB; DELETE and MOVE of a mount.
 
-use std::time::Duration;
-
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::uri::Uri;
 use http::{HeaderMap, StatusCode};
 
@@ -13,12 +12,8 @@ use super::decoded;
 use super::tree::{self, CONTENT, NZBS, Node};
 use crate::error::Problem;
 use crate::state::App;
-use crate::usenet::BODY_BYTES_MAX;
-use crate::usenet::form::{Form, Upload};
-use crate::usenet::intake::{self, Wish};
-
-/// For a large NZB over a thin line.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+use crate::usenet::intake::{self, Wish, stem};
+use crate::usenet::{BODY_BYTES_MAX, Dropped, UPLOAD_TIMEOUT};
 
 /// `PUT /webdav/nzbs/[{category}/]{name}.nzb`: mounted when it answers, played as soon as it can be.
 pub(super) async fn put(app: &App, path: &str, mut request: Request) -> Result<Response, Problem> {
@@ -40,28 +35,27 @@ pub(super) async fn put(app: &App, path: &str, mut request: Request) -> Result<R
     let late = |_| Problem::new(ErrorKind::Timeout, "bad_body", "the upload took too long");
     let bytes = bytes.map_err(late)??;
     let length = bytes.len() as u64;
-    submit(app, category, name, bytes).await?;
-    app.usenet
-        .drop_in(path_in(category, name), length, app.grants.now_ms());
+    let wish = Wish {
+        category: category.to_owned(),
+        name: Some(stem(name).to_owned()),
+        password: None,
+    };
+    let mount = intake::mount(app, bytes, wish).await?.mount;
+    app.usenet.drop_in(Dropped {
+        path: path_in(category, name),
+        mount: mount.id(),
+        bytes: length,
+        at_ms: app.grants.now_ms(),
+    });
     Ok(StatusCode::CREATED.into_response())
 }
 
-async fn submit(app: &App, category: &str, name: &str, bytes: Bytes) -> Result<(), Problem> {
-    let file = Upload {
-        name: name.to_owned(),
-        bytes,
-    };
-    let mut form = Form::default();
-    form.file = Some(file);
-    let wish = Wish {
-        category: category.to_owned(),
-        ..Wish::default()
-    };
-    let submitted = intake::submit(app, None, form, wish).await;
-    submitted.map(drop).map_err(|rejected| {
-        let problem = Problem::new(ErrorKind::Invalid, rejected.code, rejected.message);
-        problem.with_status(rejected.status)
-    })
+/// `GET` of an NZB that was put: the document of its mount, as long as there is one.
+pub(super) async fn get(app: &App, nzb: &Dropped) -> Result<Response, Problem> {
+    let is_packed = nzb.path.to_ascii_lowercase().ends_with(".gz");
+    let bytes = app.usenet.engine.nzb(nzb.mount, is_packed).await?;
+    let bytes = bytes.ok_or_else(|| Problem::not_found("its mount was deleted"))?;
+    Ok(([(CONTENT_TYPE, "application/x-nzb")], bytes).into_response())
 }
 
 fn path_in(category: &str, name: &str) -> String {
