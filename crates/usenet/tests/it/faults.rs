@@ -369,28 +369,40 @@ async fn a_connection_that_stalls_is_given_up() {
 async fn an_article_with_a_wrong_crc_is_never_shown_to_its_end() {
     let (post, film) = plain(5_000_000);
     let server = serve(&[&post]).await;
-    server.set_fault(post.ids(0)[40], Some(Fault::WrongCrc));
-    // Slow enough that a reader sees its first bytes before its last ones are here.
-    let proxy = Proxy::start(server.address(), Duration::from_millis(10))
+    let proxy = Proxy::start(server.address(), Duration::ZERO)
         .await
         .unwrap();
     let usenet = engine(&[proxy.address()]).await;
     let file = mount(&usenet, &post).await;
-    let start = 40 * PART + 10;
-    let range = start as u64..start as u64 + 3 * PART as u64;
-    match read(&file, range.clone()).await {
-        // It had begun: the body ends, and who comes again gets on.
-        Err(ReadError::Damaged { .. }) => {}
-        other => assert_eq!(other.unwrap().len(), 3 * PART),
-    }
+    settled(file.mount(), State::Completed).await;
+    let article = post.ids(0)[40];
+    let range = 40 * PART as u64..43 * PART as u64;
+    // It stops in its middle, so that its reader has begun ...
+    server.set_fault(article, Some(Fault::Stall));
+    let mut reader = file.read(range.clone());
+    let mut shown = reader.next().await.unwrap().unwrap().to_vec();
+    assert_same(&shown, &film[40 * PART..][..shown.len()], "its beginning");
+    // ... and comes again with a wrong byte.
+    server.set_fault(article, Some(Fault::WrongCrc));
+    proxy.cut_all();
+    let end = loop {
+        let next = tokio::time::timeout(DEADLINE, reader.next()).await;
+        match next.expect("it comes again") {
+            Some(Ok(bytes)) => shown.extend_from_slice(&bytes),
+            end => break end,
+        }
+    };
+    assert!(
+        matches!(end, Some(Err(ReadError::Damaged { .. }))),
+        "{end:?} after {} bytes",
+        shown.len()
+    );
+    assert!(shown.len() < PART, "{} bytes were shown", shown.len());
+    // Who comes again gets on: its place is filled, what is behind it is the film's.
     let got = read(&file, range).await.unwrap();
     assert_eq!(file.mount().status().missing, 1);
-    let behind = PART - 10;
-    assert_same(
-        &got[behind..],
-        &film[41 * PART..][..got.len() - behind],
-        "behind it",
-    );
+    assert_ne!(&got[..PART], &film[40 * PART..41 * PART]);
+    assert_same(&got[PART..], &film[41 * PART..43 * PART], "behind it");
 }
 
 #[tokio::test]
