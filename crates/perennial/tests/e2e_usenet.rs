@@ -5,6 +5,8 @@
 mod e2e;
 mod posts;
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use e2e::{Answer, Canned, Connection, KEY, SOON, header};
@@ -359,6 +361,76 @@ async fn each_failure_has_its_code_and_none_is_404() {
     assert_eq!((status, &error["code"]), (400, &json!("bad_request")));
     let (status, error) = stage.refused_form(&[]).await;
     assert_eq!((status, &error["code"]), (400, &json!("bad_request")));
+}
+
+/// Archives of real programs; their password is `secret`.
+#[tokio::test]
+async fn an_archive_that_does_not_open_says_why() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nzb/src/archive/fixtures");
+    let post = |seed: &str, names: &[&str]| {
+        let files: Vec<_> = (names.iter())
+            .map(|name| (*name, fs::read(fixtures.join(name)).unwrap()))
+            .collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, bytes)| (*name, &**bytes))
+            .collect();
+        Post::new(seed, &files, 50_000)
+    };
+    let stage = Stage::new(&[]).await;
+    let (h5, p5) = (
+        ["h5.part1.rar", "h5.part2.rar"],
+        ["p5.part1.rar", "p5.part2.rar"],
+    );
+    // RAR 4 takes 28 characters of a password.
+    let (h4, too_long) = (["h4.part1.rar", "h4.part2.rar"], "x".repeat(29));
+    for (at, (names, password, code)) in [
+        (&h5[..], None, "encrypted"),
+        (&p5, None, "encrypted"),
+        (&["h.7z"], None, "encrypted"),
+        (&h5, Some("wrong"), "wrong_password"),
+        (&["p.7z"], Some("wrong"), "wrong_password"),
+        (&["c5.rar"], None, "compressed"),
+        (&["c.7z"], None, "compressed"),
+        (&h4, Some(&*too_long), "unsupported"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let post = post(&format!("closed{at}"), names);
+        stage.server.add(&post);
+        let fields: Vec<_> = password
+            .map(|password| ("password", password))
+            .into_iter()
+            .collect();
+        let (status, error) = stage.refused(&post, &fields).await;
+        assert_eq!(
+            (status, &error["code"]),
+            (422, &json!(code)),
+            "{names:?} {error}"
+        );
+        let message = error["message"].as_str().unwrap();
+        assert!(!message.is_empty(), "{message}");
+        let id = &error["details"]["queue_item_id"];
+        let mount = stage.gateway.json(&format!("/api/v1/mounts/{id}")).await;
+        assert_eq!(
+            (&mount["state"], &mount["failure"]["code"]),
+            (&json!("failed"), &json!(code))
+        );
+        let past = format!("/sabnzbd/api?mode=history&apikey={KEY}&nzo_ids={id}");
+        let past = stage.gateway.json(&past).await;
+        let said = past["history"]["slots"][0]["fail_message"]
+            .as_str()
+            .unwrap();
+        assert!(said.starts_with(&format!("{code}: ")), "{said}");
+        if matches!(code, "encrypted" | "wrong_password") {
+            let opened = stage
+                .submit(&post, "post.nzb", &[("password", "secret")])
+                .await;
+            assert_eq!(opened["_queue_item_id"], *id);
+            stage.is(&stage.path_of(&opened["streams"][0]), 200).await;
+        }
+    }
 }
 
 #[tokio::test]
