@@ -1234,3 +1234,38 @@ async fn an_nzb_that_was_put_can_be_fetched_again() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_the_faces_note_survives_a_restart() {
+    let film = film(200_000, 29);
+    let post = Post::new("noted", &[("a-name-of-its-own.mkv", &film)], 50_000);
+    let mut stage = Stage::new(&[&post]).await;
+    let added = sab_add(&stage.gateway, "cat=tv", "Noted.nzb", &post).await;
+    let id = added["nzo_ids"][0].as_str().unwrap();
+    past(&stage.gateway, id).await;
+    let delete = format!("mode=history&name=delete&value={id}");
+    assert_eq!(sab(&stage.gateway, &delete).await["status"], true);
+    let basic = basic();
+    let key = [("authorization", &*basic)];
+    let path = "/webdav/nzbs/tv/noted.nzb";
+    let put = stage.gateway.send(Method::PUT, path, &key, post.nzb());
+    assert_eq!(put.await.status, 201);
+    stage.submit(&post, "x.nzb", &[("id", "tt0078748")]).await;
+
+    assert!(stage.gateway.start_again().await);
+    let history = sab(&stage.gateway, "mode=history").await;
+    assert_eq!(history["history"]["slots"], json!([]));
+    let nzb = dav(&stage.gateway, "GET", path, &[]).await;
+    assert_eq!((nzb.status, &nzb.body[..]), (200, post.nzb().as_bytes()));
+    let listed = dav(
+        &stage.gateway,
+        "PROPFIND",
+        "/webdav/nzbs",
+        &[("depth", "infinity")],
+    )
+    .await;
+    assert!(hrefs(&listed).contains(&path.to_owned()));
+    let addon = format!("/stremio/{}/stream/movie/tt0078748.json", download_key());
+    let streams = json_of(&stage.gateway.get(&addon).await);
+    assert_eq!(streams["streams"].as_array().unwrap().len(), 1);
+}

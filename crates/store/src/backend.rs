@@ -31,6 +31,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "resolvers",
         include_str!("../migrations/0004_resolvers.sql"),
     ),
+    (
+        5,
+        "import notes",
+        include_str!("../migrations/0005_import_notes.sql"),
+    ),
 ];
 const SCHEMA: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// The name that sqlx gives it.

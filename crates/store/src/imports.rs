@@ -13,6 +13,8 @@ pub const IMPORTS_MAX: usize = 100_000;
 pub const NZB_BYTES_MAX: usize = 100 << 20;
 /// How long a detail may be: some ten thousand files.
 const DETAIL_BYTES_MAX: usize = 8 << 20;
+/// How long the notes of an import may be.
+const NOTES_BYTES_MAX: usize = 1 << 20;
 
 const COLUMNS: &str = "id, content, name, category, password, state, detail, created_ms, updated_ms, used_ms, \
      kept";
@@ -206,6 +208,41 @@ impl Store {
             .bind(i64::from(is_kept))
             .execute(&db.pool);
         db.run("saving an import", set).await.map(drop)
+    }
+
+    /// Keeps what those who show an import note of it, until it is deleted.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for more than 1 MiB; a database that fails.
+    pub async fn set_import_notes(&self, id: i64, notes: &str) -> Result<(), Error> {
+        if notes.len() > NOTES_BYTES_MAX {
+            return Err(Error::TooLarge {
+                what: "bytes of an import's notes",
+                max: NOTES_BYTES_MAX,
+            });
+        }
+        no_nul("an import's notes", notes)?;
+        let db = &self.0.db;
+        let set = sqlx::query("UPDATE imports SET notes = $2 WHERE id = $1")
+            .bind(id)
+            .bind(notes)
+            .execute(&db.pool);
+        db.run("saving an import", set).await.map(drop)
+    }
+
+    /// The imports' notes that are not empty, by number.
+    ///
+    /// # Errors
+    /// A database that fails.
+    pub async fn import_notes(&self) -> Result<Vec<(i64, String)>, Error> {
+        let db = &self.0.db;
+        db.run("reading the imports", async {
+            let query = sqlx::query("SELECT id, notes FROM imports WHERE notes <> '' ORDER BY id");
+            let rows = query.fetch_all(&db.pool).await?;
+            let notes = |row: &AnyRow| Ok((row.try_get("id")?, row.try_get("notes")?));
+            rows.iter().map(notes).collect()
+        })
+        .await
     }
 
     /// Forgets an import. `false` if there is none.

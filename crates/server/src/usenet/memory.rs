@@ -1,14 +1,17 @@
-//! What the faces remember until the next start; nothing hangs on it that must survive one.
+//! What the faces note of mounts. It is kept with them in the store, and goes with them; which files of
+//! the library are still to be written is found out anew at each start.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+use store::Store;
 use usenet::MountId;
 
 use super::UsenetFace;
 
 /// An NZB that was put into `/webdav/nzbs/`: clients look whether it arrived.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dropped {
     /// Below `nzbs/`.
     pub(crate) path: String,
@@ -18,107 +21,178 @@ pub(crate) struct Dropped {
     pub(crate) at_ms: i64,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Notes>);
-
-#[derive(Debug, Default)]
-struct Notes {
-    dropped: BTreeMap<String, Dropped>,
+#[derive(Debug)]
+pub(super) struct Memory {
+    notes: Mutex<HashMap<MountId, Notes>>,
     /// Mounts whose files could not be written.
-    owed: HashSet<MountId>,
-    /// Taken out of SABnzbd's history by its reader.
-    hidden: HashSet<MountId>,
-    /// The ids of Stremio's under which posts were asked for.
-    ids: HashMap<MountId, HashSet<String>>,
+    owed: Mutex<HashSet<MountId>>,
+    store: Store,
+    /// One is saved after the other, so that the newest stays.
+    saving: tokio::sync::Mutex<()>,
 }
 
-/// Beyond this the oldest go.
+/// Of one mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Notes {
+    /// Taken out of SABnzbd's history by its reader.
+    is_hidden: bool,
+    /// The ids of Stremio's under which it was asked for.
+    ids: BTreeSet<String>,
+    dropped: Vec<Dropped>,
+}
+
+/// Of all mounts; beyond this the oldest go.
 const DROPPED_MAX: usize = 1000;
-/// Beyond these all go, which at most shows something once more.
-const HIDDEN_MAX: usize = 100_000;
-const IDS_MAX: usize = 100_000;
 const IDS_OF_ONE_MAX: usize = 100;
 /// `tt` and ten digits, season and episode; longer is none of Stremio's.
 const ID_BYTES_MAX: usize = 40;
 
 impl Memory {
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// With what the store has.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub(super) async fn open(store: &Store) -> Result<Self, store::Error> {
+        let kept = store.import_notes().await?.into_iter();
+        let read = |(id, text): (i64, String)| match serde_json::from_str(&text) {
+            Ok(notes) => Some((MountId(id), notes)),
+            Err(error) => {
+                tracing::warn!(mount = id, %error, "what was noted of a mount cannot be read");
+                None
+            }
+        };
+        Ok(Self {
+            notes: Mutex::new(kept.filter_map(read).collect()),
+            owed: Mutex::default(),
+            store: store.clone(),
+            saving: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn notes(&self) -> MutexGuard<'_, HashMap<MountId, Notes>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl UsenetFace {
-    pub(super) fn drop_in(&self, dropped: Dropped) {
-        let mut notes = self.memory.notes();
-        if notes.dropped.len() == DROPPED_MAX
-            && let Some(oldest) = notes.dropped.values().min_by_key(|nzb| nzb.at_ms)
-        {
-            let oldest = oldest.path.clone();
-            notes.dropped.remove(&oldest);
+    /// Changes what is noted of a mount, for as long as there is that mount.
+    async fn note(&self, id: MountId, change: impl FnOnce(&mut Notes)) {
+        let _turn = self.memory.saving.lock().await;
+        let text = {
+            let mut all = self.memory.notes();
+            all.retain(|id, _| self.engine.mount(*id).is_some());
+            let before = all.get(&id).cloned().unwrap_or_default();
+            let mut notes = before.clone();
+            change(&mut notes);
+            if notes == before {
+                return;
+            }
+            let text = serde_json::to_string(&notes).expect("texts and numbers can be written");
+            all.insert(id, notes);
+            text
+        };
+        if let Err(error) = self.memory.store.set_import_notes(id.0, &text).await {
+            tracing::warn!(mount = %id, %error, "what was noted of a mount could not be saved");
         }
-        notes.dropped.insert(dropped.path.clone(), dropped);
+    }
+
+    pub(super) async fn drop_in(&self, dropped: Dropped) {
+        self.forget_dropped(&dropped.path).await;
+        let all = self.all_dropped();
+        if all.len() >= DROPPED_MAX
+            && let Some(oldest) = all.iter().min_by_key(|nzb| nzb.at_ms)
+        {
+            self.forget_dropped(&oldest.path).await;
+        }
+        let mount = dropped.mount;
+        self.note(mount, |notes| notes.dropped.push(dropped)).await;
     }
 
     pub(super) fn dropped(&self, path: &str) -> Option<Dropped> {
-        self.memory.notes().dropped.get(path).cloned()
-    }
-
-    pub(super) fn all_dropped(&self) -> Vec<(String, Dropped)> {
         let notes = self.memory.notes();
-        let all = notes.dropped.iter();
-        all.map(|(path, nzb)| (path.clone(), nzb.clone())).collect()
+        let mut all = notes.values().flat_map(|notes| &notes.dropped);
+        all.find(|nzb| nzb.path == path).cloned()
     }
 
-    pub(super) fn forget_dropped(&self, path: &str) {
-        self.memory.notes().dropped.remove(path);
+    /// By path.
+    pub(super) fn all_dropped(&self) -> Vec<Dropped> {
+        let notes = self.memory.notes();
+        let all = notes.values().flat_map(|notes| &notes.dropped);
+        let mut all: Vec<_> = all.cloned().collect();
+        all.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        all
+    }
+
+    pub(super) async fn forget_dropped(&self, path: &str) {
+        if let Some(nzb) = self.dropped(path) {
+            let others = |notes: &mut Notes| notes.dropped.retain(|nzb| nzb.path != path);
+            self.note(nzb.mount, others).await;
+        }
     }
 
     /// Notes whether the files of a mount are still to be written; whether that is new.
     pub(super) fn set_owed(&self, id: MountId, is_owed: bool) -> bool {
-        let mut notes = self.memory.notes();
+        let mut owed = self.owed();
         // The engine deletes by age.
-        notes.owed.retain(|id| self.engine.mount(*id).is_some());
+        owed.retain(|id| self.engine.mount(*id).is_some());
         if is_owed {
-            notes.owed.insert(id)
+            owed.insert(id)
         } else {
-            notes.owed.remove(&id)
+            owed.remove(&id)
         }
     }
 
     pub(super) fn is_owed(&self, id: MountId) -> bool {
-        self.memory.notes().owed.contains(&id)
+        self.owed().contains(&id)
     }
 
-    pub(super) fn hide_from_history(&self, id: MountId) {
-        let mut notes = self.memory.notes();
-        if notes.hidden.len() >= HIDDEN_MAX {
-            notes.hidden.clear();
-        }
-        notes.hidden.insert(id);
+    fn owed(&self) -> MutexGuard<'_, HashSet<MountId>> {
+        let owed = self.memory.owed.lock();
+        owed.unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn shown_in_history(&self, id: MountId) {
-        self.memory.notes().hidden.remove(&id);
+    pub(super) async fn set_hidden_from_history(&self, id: MountId, is_hidden: bool) {
+        self.note(id, |notes| notes.is_hidden = is_hidden).await;
     }
 
     pub(super) fn is_hidden_from_history(&self, id: MountId) -> bool {
-        self.memory.notes().hidden.contains(&id)
+        let notes = self.memory.notes();
+        notes.get(&id).is_some_and(|notes| notes.is_hidden)
     }
 
     /// Notes that a post was asked for under an id of Stremio's.
-    pub(super) fn asked_as(&self, mount: MountId, id: &str) {
-        let mut notes = self.memory.notes();
-        if notes.ids.len() >= IDS_MAX {
-            notes.ids.clear();
-        }
-        let ids = notes.ids.entry(mount).or_default();
-        if ids.len() < IDS_OF_ONE_MAX && id.len() <= ID_BYTES_MAX {
-            ids.insert(id.to_owned());
-        }
+    pub(super) async fn asked_as(&self, mount: MountId, id: &str) {
+        let add = |notes: &mut Notes| notes.asked_as(id);
+        self.note(mount, add).await;
     }
 
     pub(super) fn was_asked_as(&self, mount: MountId, id: &str) -> bool {
         let notes = self.memory.notes();
-        notes.ids.get(&mount).is_some_and(|ids| ids.contains(id))
+        (notes.get(&mount)).is_some_and(|notes| notes.ids.contains(id))
+    }
+}
+
+impl Notes {
+    fn asked_as(&mut self, id: &str) {
+        if self.ids.len() < IDS_OF_ONE_MAX && id.len() <= ID_BYTES_MAX {
+            self.ids.insert(id.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_bounded_in_length_and_number() {
+        let mut notes = Notes::default();
+        notes.asked_as(&format!("tt{}", "1".repeat(300)));
+        assert!(notes.ids.is_empty());
+        for number in 0..1000 {
+            notes.asked_as(&format!("tt0903747:{number}:1"));
+        }
+        assert_eq!(notes.ids.len(), IDS_OF_ONE_MAX);
     }
 }

@@ -108,7 +108,7 @@ impl UsenetFace {
                 .max_capacity(TITLES_MAX)
                 .time_to_live(TITLE_TTL)
                 .build(),
-            memory: Memory::default(),
+            memory: Memory::open(store).await?,
             looks: Looks::default(),
             library_turn: Mutex::default(),
             uploads: Semaphore::new(UPLOADS_MAX),

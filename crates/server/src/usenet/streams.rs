@@ -138,7 +138,7 @@ async fn answer(app: &App, base: &str, request: Request) -> Result<Streams, Reje
     let submitted = intake::submit(app, url.as_deref(), form, wish).await?;
     let mount = submitted.mount;
     if let Some(id) = id {
-        app.usenet.asked_as(mount.id(), &id);
+        app.usenet.asked_as(mount.id(), &id).await;
     }
     let deadline = began + Duration::from_secs(timeout_s);
     let files = mount.ready(selector, deadline).await;

@@ -529,7 +529,19 @@ async fn an_import_is_kept_once_and_its_number_is_never_used_again() {
             import("a").nzb
         );
 
+        assert_eq!(store.import_notes().await.unwrap(), []);
+        store.set_import_notes(first, "a").await.unwrap();
+        store.set_import_notes(second, "b").await.unwrap();
+        let long = "x".repeat((1 << 20) + 1);
+        assert!(store.set_import_notes(first, &long).await.is_err());
+        let noted = |id, text: &str| (id, text.to_owned());
+        assert_eq!(
+            store.import_notes().await.unwrap(),
+            [noted(first, "a"), noted(second, "b")]
+        );
+
         assert!(store.delete_import(second).await.unwrap());
+        assert_eq!(store.import_notes().await.unwrap(), [noted(first, "a")]);
         assert!(!store.delete_import(second).await.unwrap());
         assert_eq!(store.import_nzb(second).await.unwrap(), None);
         let (third, _) = store.accept_import(&import("b")).await.unwrap();

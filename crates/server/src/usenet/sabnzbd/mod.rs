@@ -147,7 +147,7 @@ async fn adopt(app: &App, submitted: Submitted, category: Option<String>) -> Res
         Ok(()) | Err(usenet::Error::Taken { .. } | usenet::Error::Name { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    app.usenet.shown_in_history(mount.id());
+    app.usenet.set_hidden_from_history(mount.id(), false).await;
     app.usenet.engine.retry(mount.id()).await?;
     app.announce(mount).await;
     Ok(())

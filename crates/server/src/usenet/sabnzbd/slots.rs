@@ -109,9 +109,9 @@ pub(super) async fn remove(app: &App, form: &Form, which: Which) -> Result<Value
             Fate::Forgotten => app.forget(mount).await?,
             Fate::Withdrawn => {
                 app.unannounce(mount).await;
-                app.usenet.hide_from_history(mount.id());
+                app.usenet.set_hidden_from_history(mount.id(), true).await;
             }
-            Fate::Hidden => app.usenet.hide_from_history(mount.id()),
+            Fate::Hidden => app.usenet.set_hidden_from_history(mount.id(), true).await,
         }
     }
     let ids: Vec<_> = mounts.iter().map(|mount| nzo_id(mount.id())).collect();
@@ -136,7 +136,7 @@ pub(super) async fn retry(app: &App, form: &Form) -> Result<Value, Refused> {
     let id = form.get("value").unwrap_or_default();
     let mount = find(app, id).ok_or_else(|| "there is no such job".to_owned())?;
     app.usenet.engine.retry(mount.id()).await?;
-    app.usenet.shown_in_history(mount.id());
+    app.usenet.set_hidden_from_history(mount.id(), false).await;
     Ok(done())
 }
 

@@ -162,7 +162,7 @@ async fn resolve(app: &App, reference: Reference) -> Result<File, Rejected> {
     };
     let mount = intake::mount(app, fetched.nzb, wish).await?.mount;
     drop(fetched.room);
-    app.usenet.asked_as(mount.id(), &id);
+    app.usenet.asked_as(mount.id(), &id).await;
     let episode = episode_of(&id);
     let files = mount.ready(Selector { episode }, deadline).await?;
     let first = files.into_iter().next();

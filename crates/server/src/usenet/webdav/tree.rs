@@ -124,7 +124,7 @@ pub(super) fn members(app: &App, node: &Node) -> Vec<(String, Node)> {
         Node::Folder { mount, path } => in_folder(mount, path),
         Node::Nzbs => {
             let all = app.usenet.all_dropped();
-            let categories = all.iter().filter_map(|(path, _)| path.split_once('/'));
+            let categories = all.iter().filter_map(|nzb| nzb.path.split_once('/'));
             let mut names: Vec<_> = categories
                 .map(|(category, _)| category.to_owned())
                 .collect();
@@ -133,16 +133,17 @@ pub(super) fn members(app: &App, node: &Node) -> Vec<(String, Node)> {
             let folders = names
                 .into_iter()
                 .map(|name| (name.clone(), Node::NzbCategory(name)));
-            let loose = all.into_iter().filter(|(path, _)| !path.contains('/'));
+            let loose = all.into_iter().filter(|nzb| !nzb.path.contains('/'));
             folders
-                .chain(loose.map(|(path, nzb)| (path, Node::Nzb(nzb))))
+                .chain(loose.map(|nzb| (nzb.path.clone(), Node::Nzb(nzb))))
                 .collect()
         }
         Node::NzbCategory(category) => {
             let all = app.usenet.all_dropped().into_iter();
-            let here = all.filter_map(|(path, nzb)| {
-                let (folder, name) = path.split_once('/')?;
-                (folder == category).then(|| (name.to_owned(), Node::Nzb(nzb)))
+            let here = all.filter_map(|nzb| {
+                let (folder, name) = nzb.path.split_once('/')?;
+                let name = name.to_owned();
+                (folder == category).then(|| (name, Node::Nzb(nzb)))
             });
             here.collect()
         }

@@ -15,6 +15,9 @@ use crate::state::App;
 use crate::usenet::intake::{self, Wish, stem};
 use crate::usenet::{BODY_BYTES_MAX, Dropped, UPLOAD_TIMEOUT};
 
+/// Of an NZB below `nzbs/`: it is remembered.
+const PATH_BYTES_MAX: usize = 500;
+
 /// `PUT /webdav/nzbs/[{category}/]{name}.nzb`: mounted when it answers, played as soon as it can be.
 pub(super) async fn put(app: &App, path: &str, mut request: Request) -> Result<Response, Problem> {
     let below = path
@@ -24,6 +27,9 @@ pub(super) async fn put(app: &App, path: &str, mut request: Request) -> Result<R
         Some(below) => below.rsplit_once('/').unwrap_or(("", below)),
         None => return Err(forbidden("NZBs are put into nzbs/, all else is read-only")),
     };
+    if below.is_some_and(|path| path.len() > PATH_BYTES_MAX) {
+        return Err(forbidden("a path in nzbs/ has 500 bytes at most"));
+    }
     if !tree::is_nzb(name) || (!category.is_empty() && tree::category_of(category).is_none()) {
         return Err(forbidden(
             "nzbs/ takes {category}/{name}.nzb and {name}.nzb",
@@ -41,12 +47,13 @@ pub(super) async fn put(app: &App, path: &str, mut request: Request) -> Result<R
         password: None,
     };
     let mount = intake::mount(app, bytes, wish).await?.mount;
-    app.usenet.drop_in(Dropped {
+    let dropped = Dropped {
         path: path_in(category, name),
         mount: mount.id(),
         bytes: length,
         at_ms: app.grants.now_ms(),
-    });
+    };
+    app.usenet.drop_in(dropped).await;
     Ok(StatusCode::CREATED.into_response())
 }
 
@@ -72,7 +79,7 @@ pub(super) async fn delete(app: &App, node: Node) -> Result<Response, Problem> {
         Node::Folder { mount, path } if path.is_empty() => mount,
         Node::File(file) if file.mount().status().files.len() == 1 => file.mount().clone(),
         Node::Nzb(nzb) => {
-            app.usenet.forget_dropped(&nzb.path);
+            app.usenet.forget_dropped(&nzb.path).await;
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
         _ => return Err(forbidden("only a mount is deleted, and only as a whole")),
