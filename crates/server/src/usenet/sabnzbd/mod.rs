@@ -142,10 +142,16 @@ async fn adopt(app: &App, submitted: Submitted, category: Option<String>) -> Res
     let status = mount.status();
     let category = category.unwrap_or_else(|| status.category.clone());
     let name = submitted.name.unwrap_or_else(|| status.name.clone());
-    match app.rename(mount, &category, &name).await {
-        // Another post has the name, or nothing may have it: this one keeps its own.
-        Ok(()) | Err(usenet::Error::Taken { .. } | usenet::Error::Name { .. }) => {}
-        Err(error) => return Err(error.into()),
+    // Another post may have the name: then it is numbered, as a new one would be.
+    let numbered = (2..).map(|number: u32| format!("{name} ({number})"));
+    for name in std::iter::once(name.clone()).chain(numbered) {
+        match app.rename(mount, &category, &name).await {
+            Err(usenet::Error::Taken { .. }) => {}
+            renamed => {
+                renamed?;
+                break;
+            }
+        }
     }
     app.usenet.set_hidden_from_history(mount.id(), false).await;
     app.usenet.engine.retry(mount.id()).await?;
