@@ -504,15 +504,7 @@ async fn keys_are_taken_from_the_header_the_form_and_the_query() {
 async fn aiostreams_sends_a_url_alone_and_gets_streams() {
     let film = film(400_000, 11);
     let volumes = rar5::volumes(&[("Film.2024.mkv", &film)], 90_000);
-    let names: Vec<_> = (1..=volumes.len())
-        .map(|n| format!("x.part{n:02}.rar"))
-        .collect();
-    let files: Vec<_> = names
-        .iter()
-        .zip(&volumes)
-        .map(|(name, bytes)| (&**name, &**bytes))
-        .collect();
-    let post = Post::new("aio", &files, 30_000).meta("password", "unused");
+    let post = Post::volumes("aio", &volumes, 30_000).meta("password", "unused");
     let nzb = post.nzb();
     let indexer = Canned::start(move |path| match path.split('?').next() {
         Some("/get/Film.2024.nzb") => Answer::new("application/x-nzb", nzb.clone()),
@@ -592,18 +584,10 @@ async fn over_a_long_line_a_stream_takes_one_flight_and_its_first_byte_one_more(
     const FAR: Duration = Duration::from_millis(40);
     let film = film(3_000_000, 12);
     let volumes = rar5::volumes(&[("film.mkv", &film)], 60_000);
-    let names: Vec<_> = (1..=volumes.len())
-        .map(|n| format!("f.part{n:02}.rar"))
-        .collect();
-    let files: Vec<_> = names
-        .iter()
-        .zip(&volumes)
-        .map(|(name, bytes)| (&**name, &**bytes))
-        .collect();
-    assert!(files.len() >= 50);
+    assert!(volumes.len() >= 50);
     let posts = [
         Post::new("plain", &[("film.mkv", &film)], 60_000),
-        Post::new("volumes", &files, 60_000),
+        Post::volumes("volumes", &volumes, 60_000),
     ];
     let server = Server::start().await.unwrap();
     for post in &posts {

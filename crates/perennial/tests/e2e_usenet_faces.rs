@@ -481,15 +481,7 @@ async fn rclone_checks_copies_and_removes() {
         &[("inner/film.mkv", &one), ("inner/Extra – ü.mkv", &two)],
         900_000,
     );
-    let names: Vec<_> = (1..=volumes.len())
-        .map(|n| format!("f.part{n:02}.rar"))
-        .collect();
-    let files: Vec<_> = names
-        .iter()
-        .zip(&volumes)
-        .map(|(n, b)| (&**n, &**b))
-        .collect();
-    let post = Post::new("rclone", &files, 100_000);
+    let post = Post::volumes("rclone", &volumes, 100_000);
     let stage = Stage::new(&[&post]).await;
     let gateway = &stage.gateway;
     let originals = tempfile::tempdir().unwrap();
@@ -978,11 +970,15 @@ async fn what_is_known_and_does_not_play_is_found_where_its_caller_looks() {
     let gateway = &stage.gateway;
 
     assert_eq!(stage.refused(&dead, &[]).await.0, 422);
+    // Another has the name that it will be wanted under.
+    let other = Post::new("other", &[("film.mkv", &film)], 50_000);
+    stage.server.add(&other);
+    sab_add(gateway, "cat=tv", "Show.S01E02.nzb", &other).await;
     let added = sab_add(gateway, "cat=tv", "Show.S01E02.nzb", &dead).await;
     let slot = past(gateway, added["nzo_ids"][0].as_str().unwrap()).await;
     assert_eq!(
         [&slot["category"], &slot["name"], &slot["status"]],
-        ["tv", "Show.S01E02", "Failed"]
+        ["tv", "Show.S01E02 (2)", "Failed"]
     );
     // To add it is to try it: by now it has been posted.
     stage.server.add(&dead);

@@ -51,15 +51,7 @@ async fn main() {
     let plain = Post::new("plain", &[("Film.mkv", &film)], PART_BYTES);
     inn.post(&plain).await.unwrap();
     let volumes = rar5::volumes(&[("Film.mkv", &film)], 50 << 20);
-    let names: Vec<String> = (1..=volumes.len())
-        .map(|at| format!("x.part{at:02}.rar"))
-        .collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .zip(&volumes)
-        .map(|(name, data)| (&**name, &data[..]))
-        .collect();
-    let rar = Post::new("rar", &files, PART_BYTES);
+    let rar = Post::volumes("rar", &volumes, PART_BYTES);
     inn.post(&rar).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| {

@@ -44,7 +44,17 @@ impl Post {
         Self::with(seed, files, posting)
     }
 
-    /// The same with more to say about how.
+    /// Posts a set of volumes: `x.part01.rar` and so on.
+    pub fn volumes(seed: &str, volumes: &[Vec<u8>], part_bytes: usize) -> Self {
+        let names: Vec<_> = (1..=volumes.len())
+            .map(|number| format!("x.part{number:02}.rar"))
+            .collect();
+        let files = names.iter().zip(volumes);
+        let files: Vec<_> = files.map(|(name, data)| (&**name, &**data)).collect();
+        Self::new(seed, &files, part_bytes)
+    }
+
+    /// Posts `files` with more to say about how.
     pub fn with(seed: &str, files: &[(&str, &[u8])], posting: Posting) -> Self {
         let mut post = Self {
             files: Vec::new(),

@@ -323,15 +323,7 @@ async fn what_is_cancelled_at_one_server_another_has() {
     };
     let film = film(3_000_000, 1);
     let volumes = rar5::volumes(&[("Film.mkv", &film)], 400_000);
-    let names: Vec<String> = (1..=volumes.len())
-        .map(|at| format!("x.part{at:02}.rar"))
-        .collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .zip(&volumes)
-        .map(|(n, v)| (&**n, &v[..]))
-        .collect();
-    let post = Post::new("cancel", &files, PART);
+    let post = Post::volumes("cancel", &volumes, PART);
     a.post(&post).await.unwrap();
     b.post(&post).await.unwrap();
     for file in 0..post.files() {

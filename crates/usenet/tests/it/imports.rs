@@ -106,15 +106,7 @@ async fn mounts_outlive_a_restart_and_are_mapped_when_they_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let film = film(900_000, 6);
     let volumes = testkit::nntp::rar5::volumes(&[("Film.mkv", &film)], 200_000);
-    let names: Vec<String> = (1..=volumes.len())
-        .map(|at| format!("x.part{at}.rar"))
-        .collect();
-    let files: Vec<(&str, &[u8])> = names
-        .iter()
-        .zip(&volumes)
-        .map(|(n, v)| (&**n, &v[..]))
-        .collect();
-    let post = Post::new("a", &files, 50_000);
+    let post = Post::volumes("a", &volumes, 50_000);
     let server = serve(&[&post]).await;
     let (usenet, store) = open(dir.path(), &server).await;
     let mount = submit(&usenet, &post, "Film").await.mount;
