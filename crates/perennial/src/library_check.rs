@@ -27,11 +27,11 @@ const LONG_FILM: Duration = Duration::from_secs(4 * 60 * 60);
 /// Asks every library; how many answers were bad.
 pub(crate) async fn all(config: &Config) -> anyhow::Result<usize> {
     let client = app::library_client(Vec::new())?;
-    let clock = SystemClock::new();
+    let clock = Arc::new(SystemClock::new());
     let mut failed = 0;
     for spec in app::library_specs(config) {
         let id = spec.id.clone();
-        let library = match Library::new(spec, client.clone()) {
+        let library = match Library::new(spec, client.clone(), clock.clone()) {
             Ok(library) => library,
             Err(error) => {
                 failed += 1;
@@ -41,8 +41,7 @@ pub(crate) async fn all(config: &Config) -> anyhow::Result<usize> {
         };
         let origin = config.server.public_url.as_ref();
         let origin = origin.map(|url| url.origin().ascii_serialization());
-        let now_ms = base::Clock::unix_ms(&clock);
-        for line in ask(&library, origin.as_deref(), now_ms).await {
+        for line in ask(&library, origin.as_deref()).await {
             failed += usize::from(line.failed);
             let mark = if line.failed { "FAIL " } else { "ok   " };
             log::say(&format!("{mark} library {}: {}\n", library.id(), line.text));
@@ -65,10 +64,11 @@ pub(crate) async fn slates(config: &Config) -> anyhow::Result<usize> {
     let location = Location::Directory(config.server.data_dir.clone());
     let store = Store::join(&location).await.map_err(app::with_hint)?;
     let client = app::library_client(Vec::new())?;
-    let vod = Vod::new(client.clone(), store.clone(), Arc::new(SystemClock::new()));
+    let clock = Arc::new(SystemClock::new());
+    let vod = Vod::new(client.clone(), store.clone(), clock.clone());
     let mut specs = app::library_specs(config);
     // What makes no library was told before.
-    specs.retain(|spec| Library::new(spec.clone(), client.clone()).is_ok());
+    specs.retain(|spec| Library::new(spec.clone(), client.clone(), clock.clone()).is_ok());
     vod.apply(specs)?;
     let mut failed = 0;
     for channel in slates {
@@ -84,11 +84,11 @@ pub(crate) async fn slates(config: &Config) -> anyhow::Result<usize> {
     Ok(failed)
 }
 
-async fn ask(library: &Library, origin: Option<&str>, now_ms: i64) -> Vec<Line> {
+async fn ask(library: &Library, origin: Option<&str>) -> Vec<Line> {
     if let Some(fault) = library.fault() {
         return vec![bad(format!("{fault}; make the directory, or correct path"))];
     }
-    let (page, _) = match library.list("", None, now_ms).await {
+    let (page, _) = match library.list("", None).await {
         Ok(listed) => listed,
         Err(error) => {
             let cure = "check endpoint, region, bucket, path_style and the key's right to list";
@@ -110,7 +110,6 @@ async fn ask(library: &Library, origin: Option<&str>, now_ms: i64) -> Vec<Line> 
         bucket,
         key: &object.key,
         length: object.length,
-        now_ms,
     };
     lines.push(probe.is_private().await);
     lines.push(probe.signs("GET", false, None).await);
@@ -134,7 +133,6 @@ struct Probe<'a> {
     bucket: &'a Bucket,
     key: &'a str,
     length: u64,
-    now_ms: i64,
 }
 
 impl Probe<'_> {
@@ -159,7 +157,7 @@ impl Probe<'_> {
             disposition: None,
             ttl: TTL,
         };
-        let url = self.bucket.presign(presign, self.now_ms);
+        let url = self.bucket.presign(presign);
         let wanted = if range.is_some() { 206 } else { 200 };
         match self.bucket.ask(url, head, Headers::default(), range).await {
             Ok(answer) if answer.status == wanted => good(format!("a presigned {name} works")),
@@ -185,7 +183,7 @@ impl Probe<'_> {
                 disposition: None,
                 ttl: TTL,
             };
-            let url = self.bucket.presign(presign, self.now_ms);
+            let url = self.bucket.presign(presign);
             let Ok(headers) = Headers::new([("origin", origin)]) else {
                 return bad(format!("{origin} is no origin"));
             };

@@ -20,18 +20,17 @@ impl Vod {
     pub async fn clip(&self, id_or_slug: &str, bytes_max: u64) -> Result<Bytes, Error> {
         let asset = self.asset(id_or_slug).await?;
         let library = self.library(&asset.library)?;
-        let now_ms = self.now_ms();
         let original = asset.facts.raw_key.as_deref();
         match asset.plays() {
             Plays::Nothing => match original {
-                Some(key) => Ok(library.get(key, bytes_max, now_ms).await?.1),
+                Some(key) => Ok(library.get(key, bytes_max).await?.1),
                 None => Err(Error::NotReady(asset.id.to_string())),
             },
-            Plays::File(key) => Ok(library.get(key, bytes_max, now_ms).await?.1),
+            Plays::File(key) => Ok(library.get(key, bytes_max).await?.1),
             Plays::Hls { prefix, entry } => {
                 let prefix = Prefix::new(prefix).map_err(Error::Path)?;
                 let key = format!("{}/{entry}", prefix.as_str());
-                let (_, media) = first_media(&library, &prefix, &key, now_ms).await?;
+                let (_, media) = first_media(&library, &prefix, &key).await?;
                 let Some((key, media)) = media else {
                     return Err(Error::NotReady(asset.id.to_string()));
                 };
@@ -40,7 +39,6 @@ impl Vod {
                     prefix: &prefix,
                     key: &key,
                     bytes_max,
-                    now_ms,
                 };
                 clip.joined(&media).await
             }
@@ -54,7 +52,6 @@ struct Clip<'a> {
     prefix: &'a Prefix,
     key: &'a str,
     bytes_max: u64,
-    now_ms: i64,
 }
 
 impl Clip<'_> {
@@ -77,7 +74,7 @@ impl Clip<'_> {
                 .map_err(Error::Path)?;
             if object.0 != part.key {
                 let library = self.library;
-                let (_, whole) = library.get(&part.key, self.bytes_max, self.now_ms).await?;
+                let (_, whole) = library.get(&part.key, self.bytes_max).await?;
                 object = (part.key, whole);
             }
             let bytes = match segment.byte_range {

@@ -1,8 +1,9 @@
 //! A library: a bucket or a directory, behind one face.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
-use base::ByteRange;
+use base::{ByteRange, Clock};
 use bytes::Bytes;
 use fetch::Client;
 use futures_util::Stream;
@@ -52,9 +53,9 @@ impl Library {
     ///
     /// # Errors
     /// The specification makes no URL.
-    pub fn new(spec: LibrarySpec, client: Client) -> Result<Self, Error> {
+    pub fn new(spec: LibrarySpec, client: Client, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let store = match &spec.place {
-            Where::S3(s3) => Store::S3(Box::new(Bucket::new(&spec.id, s3, client)?)),
+            Where::S3(s3) => Store::S3(Box::new(Bucket::new(&spec.id, s3, client, clock)?)),
             Where::Dir(path) => Store::Dir(Directory::new(&spec.id, path.clone())),
         };
         Ok(Self { spec, store })
@@ -105,9 +106,9 @@ impl Library {
     ///
     /// # Errors
     /// It is absent or longer, or the store is unwell.
-    pub async fn get(&self, key: &str, max: u64, now_ms: i64) -> Result<(Meta, Bytes), Error> {
+    pub async fn get(&self, key: &str, max: u64) -> Result<(Meta, Bytes), Error> {
         match &self.store {
-            Store::S3(bucket) => bucket.get(key, max, now_ms).await,
+            Store::S3(bucket) => bucket.get(key, max).await,
             Store::Dir(directory) => directory.get(key, max).await,
         }
     }
@@ -116,9 +117,9 @@ impl Library {
     ///
     /// # Errors
     /// It is absent, or the store is unwell.
-    pub async fn head(&self, key: &str, now_ms: i64) -> Result<Meta, Error> {
+    pub async fn head(&self, key: &str) -> Result<Meta, Error> {
         match &self.store {
-            Store::S3(bucket) => bucket.head(key, now_ms).await,
+            Store::S3(bucket) => bucket.head(key).await,
             Store::Dir(directory) => directory.head(key).await,
         }
     }
@@ -131,10 +132,9 @@ impl Library {
         &self,
         prefix: &str,
         after: Option<String>,
-        now_ms: i64,
     ) -> Result<(Vec<Listed>, Option<String>), Error> {
         match &self.store {
-            Store::S3(bucket) => bucket.list(prefix, after, now_ms).await,
+            Store::S3(bucket) => bucket.list(prefix, after).await,
             Store::Dir(directory) => Ok((directory.list(prefix).await?, None)),
         }
     }

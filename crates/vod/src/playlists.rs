@@ -100,7 +100,6 @@ impl Playlists {
         place: Place<'_>,
         words: String,
         flavour: Flavour<'_>,
-        now_ms: i64,
     ) -> Result<Arc<Rendered>, Error> {
         let Place {
             library,
@@ -108,7 +107,7 @@ impl Playlists {
             key,
             entry,
         } = place;
-        let source = self.source(library, key, entry, now_ms).await?;
+        let source = self.source(library, key, entry).await?;
         let id = (
             library.id().to_owned(),
             key.to_owned(),
@@ -137,7 +136,6 @@ impl Playlists {
         library: &Library,
         key: &str,
         entry: &str,
-        now_ms: i64,
     ) -> Result<Arc<Source>, Error> {
         let id = (library.id().to_owned(), key.to_owned());
         let read = async {
@@ -146,7 +144,7 @@ impl Playlists {
             } else {
                 Some((library, entry))
             };
-            read(library, key, imports, now_ms).await.map(Arc::new)
+            read(library, key, imports).await.map(Arc::new)
         };
         self.sources
             .try_get_with(id, Box::pin(read))
@@ -159,7 +157,6 @@ async fn read(
     library: &Library,
     key: &str,
     imports: Option<(&Library, &str)>,
-    now_ms: i64,
 ) -> Result<Source, Error> {
     let limits = Limits::default();
     let fault = |reason| Error::Playlist {
@@ -168,18 +165,14 @@ async fn read(
         reason,
     };
     let max = limits.bytes_max as u64;
-    let (meta, body) = library.get(key, max, now_ms).await?;
+    let (meta, body) = library.get(key, max).await?;
     let document = Document::parse(&body, &limits).map_err(fault)?;
     // Without a query, so that no QUERYPARAM finds anything.
     let url = format!("http://library.invalid/{}", encode_path(key));
     let url: Url = url.parse().map_err(|_| Error::NotAPlaylistPath)?;
     let wanted = document.text().contains("#EXT-X-DEFINE") && document.text().contains("IMPORT=");
     let variables = match imports.filter(|_| wanted) {
-        Some((library, entry)) => {
-            Box::pin(read(library, entry, None, now_ms))
-                .await?
-                .variables
-        }
+        Some((library, entry)) => Box::pin(read(library, entry, None)).await?.variables,
         None => Variables::default(),
     };
     let (document, variables) = document.expand(&url, &variables).map_err(fault)?;

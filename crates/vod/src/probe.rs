@@ -18,7 +18,7 @@ const CODECS_MAX: usize = 16;
 
 /// Looks at an asset. What keeps it from being played is said in the result.
 pub(crate) async fn probe(library: &Library, asset: &Asset, now_ms: i64) -> Probe {
-    let looking = Box::pin(look(library, asset, now_ms));
+    let looking = Box::pin(look(library, asset));
     match tokio::time::timeout(TIMEOUT, looking).await {
         Ok(Ok(probe)) => Probe {
             looked_ms: now_ms,
@@ -45,30 +45,25 @@ fn failed(error: String, broken: bool, looked_ms: i64) -> Probe {
     }
 }
 
-async fn look(library: &Library, asset: &Asset, now_ms: i64) -> Result<Probe, Error> {
+async fn look(library: &Library, asset: &Asset) -> Result<Probe, Error> {
     match asset.plays() {
         Plays::Nothing => Ok(Probe::default()),
         Plays::File(key) => Ok(Probe {
-            bytes: Some(library.head(key, now_ms).await?.length),
+            bytes: Some(library.head(key).await?.length),
             ..Probe::default()
         }),
         Plays::Hls { prefix, entry } => {
             let prefix = Prefix::new(prefix).map_err(Error::Path)?;
             let key = format!("{}/{entry}", prefix.as_str());
-            let probe = playlists(library, &prefix, &key, now_ms).await?;
-            let bytes = size(library, &prefix, now_ms).await?;
+            let probe = playlists(library, &prefix, &key).await?;
+            let bytes = size(library, &prefix).await?;
             Ok(Probe { bytes, ..probe })
         }
     }
 }
 
-async fn playlists(
-    library: &Library,
-    prefix: &Prefix,
-    key: &str,
-    now_ms: i64,
-) -> Result<Probe, Error> {
-    let (multi, media) = first_media(library, prefix, key, now_ms).await?;
+async fn playlists(library: &Library, prefix: &Prefix, key: &str) -> Result<Probe, Error> {
+    let (multi, media) = first_media(library, prefix, key).await?;
     Ok(Probe {
         duration_ms: media.and_then(|(_, media)| duration_ms(&media)),
         ..multi.as_ref().map_or_else(Probe::default, ladder)
@@ -81,9 +76,8 @@ pub(crate) async fn first_media(
     library: &Library,
     prefix: &Prefix,
     key: &str,
-    now_ms: i64,
 ) -> Result<(Option<Multivariant>, Option<(String, Media)>), Error> {
-    let multi = match read(library, key, &Variables::default(), now_ms).await? {
+    let multi = match read(library, key, &Variables::default()).await? {
         Playlist::Media(media) => return Ok((None, Some((key.to_owned(), media)))),
         Playlist::Multivariant(multi) => multi,
     };
@@ -97,7 +91,7 @@ pub(crate) async fn first_media(
         line,
         reason,
     })?;
-    let media = match read(library, &variant.key, &multi.variables, now_ms).await? {
+    let media = match read(library, &variant.key, &multi.variables).await? {
         Playlist::Media(media) => Some((variant.key, media)),
         Playlist::Multivariant(_) => None,
     };
@@ -135,14 +129,9 @@ fn duration_ms(media: &Media) -> Option<u64> {
     media.ended.then_some(ms)
 }
 
-async fn read(
-    library: &Library,
-    key: &str,
-    imports: &Variables,
-    now_ms: i64,
-) -> Result<Playlist, Error> {
+async fn read(library: &Library, key: &str, imports: &Variables) -> Result<Playlist, Error> {
     let limits = Limits::default();
-    let (_, body) = library.get(key, limits.bytes_max as u64, now_ms).await?;
+    let (_, body) = library.get(key, limits.bytes_max as u64).await?;
     let url = format!("http://library.invalid/{}", encode_path(key));
     let url: Url = url.parse().map_err(|_| Error::NotAPlaylistPath)?;
     Playlist::parse(&body, &url, imports, &limits).map_err(|reason| Error::Playlist {
@@ -153,11 +142,11 @@ async fn read(
 }
 
 /// Bytes of all objects below a prefix; unknown where there are too many to count.
-async fn size(library: &Library, prefix: &Prefix, now_ms: i64) -> Result<Option<u64>, Error> {
+async fn size(library: &Library, prefix: &Prefix) -> Result<Option<u64>, Error> {
     let (mut bytes, mut after) = (0_u64, None);
     for _ in 0..PAGES_MAX {
         let below = format!("{}/", prefix.as_str());
-        let (page, next) = library.list(&below, after, now_ms).await?;
+        let (page, next) = library.list(&below, after).await?;
         bytes += page.iter().map(|object| object.length).sum::<u64>();
         match next {
             Some(next) => after = Some(next),

@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use base::ByteRange;
+use base::{ByteRange, Clock};
 use fetch::{Client, Fault, Headers, Manners, Request, Response, Scope, Streaming, Timeouts};
 use jiff::Timestamp;
 use rusty_s3::actions::{GetObject, HeadObject, ListObjectsV2, S3Action};
@@ -24,6 +25,9 @@ pub struct Bucket {
     bucket: rusty_s3::Bucket,
     credentials: Credentials,
     client: Client,
+    /// Read when something is signed, and when an answer is here: what is handed on instead is old when
+    /// a transfer is long.
+    clock: Arc<dyn Clock>,
     manners: Manners,
     /// Known when the endpoint's name first resolves.
     scope: OnceCell<Scope>,
@@ -69,7 +73,12 @@ impl Bucket {
     ///
     /// # Errors
     /// The endpoint and the bucket's name make no URL.
-    pub fn new(library: &str, spec: &S3Spec, client: Client) -> Result<Self, Error> {
+    pub fn new(
+        library: &str,
+        spec: &S3Spec,
+        client: Client,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
         let endpoint = spec.endpoint.clone().map_or_else(
             || format!("https://s3.{}.amazonaws.com", spec.region).parse(),
             Ok,
@@ -103,6 +112,7 @@ impl Bucket {
             credentials,
             manners: client.manners(),
             client,
+            clock,
             scope: OnceCell::new(),
             skew_ms: AtomicI64::new(0),
             traffic: Traffic::default(),
@@ -112,9 +122,9 @@ impl Bucket {
     /// A URL that whoever has it may fetch until `ttl` is over. The date in it moves in steps of half
     /// of that, so that for so long the same object has the same URL and browsers find it in their
     /// caches; it is good for no less than the other half.
-    pub fn presign(&self, what: Presign<'_>, now_ms: i64) -> Url {
+    pub fn presign(&self, what: Presign<'_>) -> Url {
         let ttl = what.ttl.clamp(Duration::from_secs(1), PRESIGN_MAX);
-        let at = Timestamp::from_second(self.dated_s(ttl, now_ms));
+        let at = Timestamp::from_second(self.dated_s(ttl));
         let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
         if what.head {
             return HeadObject::new(&self.bucket, Some(&self.credentials), what.key)
@@ -130,9 +140,9 @@ impl Bucket {
     }
 
     /// The date that a URL of `ttl` gets now, in seconds since the Unix epoch by the store's clock.
-    pub(crate) fn dated_s(&self, ttl: Duration, now_ms: i64) -> i64 {
+    pub(crate) fn dated_s(&self, ttl: Duration) -> i64 {
         let step_s = i64::try_from(ttl.as_secs() / 2).unwrap_or(i64::MAX).max(1);
-        let now_s = (now_ms + self.skew_ms()).div_euclid(1000);
+        let now_s = self.store_ms().div_euclid(1000);
         now_s - now_s.rem_euclid(step_s)
     }
 
@@ -150,13 +160,9 @@ impl Bucket {
     ///
     /// # Errors
     /// It is absent or longer, or the store is unwell.
-    pub async fn get(
-        &self,
-        key: &str,
-        max: u64,
-        now_ms: i64,
-    ) -> Result<(Meta, bytes::Bytes), Error> {
-        let response = self.signed(key, max, now_ms).await?;
+    pub async fn get(&self, key: &str, max: u64) -> Result<(Meta, bytes::Bytes), Error> {
+        let url = || self.presign_own(key, false);
+        let response = self.fetch(key, max, url).await?;
         // What the store says of an error may be longer than the object may be.
         if response.body.len() as u64 > max {
             return Err(self.too_long(key, max));
@@ -174,10 +180,9 @@ impl Bucket {
         key: &str,
         range: Option<ByteRange>,
         etag: Option<&str>,
-        now_ms: i64,
     ) -> Result<Streaming, Error> {
         for again in [true, false] {
-            let url = self.presign_own(key, false, now_ms);
+            let url = self.presign_own(key, false);
             let mut request = self.request(url, u64::MAX).await?;
             request.range = range;
             if let Some(etag) = etag {
@@ -186,10 +191,10 @@ impl Bucket {
             }
             let streaming = self.client.open(&request).await;
             let streaming = streaming.map_err(|error| self.failed(key, &error))?;
-            match self.judge(key, &streaming.head, now_ms) {
+            match self.judge(key, &streaming.head) {
                 Ok(()) => return Ok(streaming),
-                Err(Clock::Moved(_)) if again => {}
-                Err(Clock::Moved(error) | Clock::Same(error)) => return Err(error),
+                Err(Verdict::Moved(_)) if again => {}
+                Err(Verdict::Moved(error) | Verdict::Same(error)) => return Err(error),
             }
         }
         Err(self.unwell(key, "its clock does not stand still".to_owned(), true))
@@ -199,16 +204,16 @@ impl Bucket {
     ///
     /// # Errors
     /// It is absent, or the store is unwell.
-    pub async fn head(&self, key: &str, now_ms: i64) -> Result<Meta, Error> {
+    pub async fn head(&self, key: &str) -> Result<Meta, Error> {
         for again in [true, false] {
-            let url = self.presign_own(key, true, now_ms);
+            let url = self.presign_own(key, true);
             let request = Request {
                 head: true,
                 ..self.request(url, u64::MAX).await?
             };
             let streaming = self.client.open(&request).await;
             let head = streaming.map_err(|error| self.failed(key, &error))?.head;
-            match self.judge(key, &head, now_ms) {
+            match self.judge(key, &head) {
                 Ok(()) => {
                     // Of a HEAD the body's length is not the object's.
                     let length = head.headers.get(http::header::CONTENT_LENGTH);
@@ -218,8 +223,8 @@ impl Bucket {
                     })?;
                     return Ok(Meta::of(&head, length));
                 }
-                Err(Clock::Moved(_)) if again => {}
-                Err(Clock::Moved(error) | Clock::Same(error)) => return Err(error),
+                Err(Verdict::Moved(_)) if again => {}
+                Err(Verdict::Moved(error) | Verdict::Same(error)) => return Err(error),
             }
         }
         Err(self.unwell(key, "its clock does not stand still".to_owned(), true))
@@ -233,9 +238,8 @@ impl Bucket {
         &self,
         prefix: &str,
         after: Option<String>,
-        now_ms: i64,
     ) -> Result<(Vec<Listed>, Option<String>), Error> {
-        let url = |now_ms| {
+        let url = || {
             let mut action = ListObjectsV2::new(&self.bucket, Some(&self.credentials));
             if !prefix.is_empty() {
                 action.with_prefix(prefix);
@@ -243,9 +247,9 @@ impl Bucket {
             if let Some(after) = after.clone() {
                 action.with_continuation_token(after);
             }
-            action.sign_with_time(OWN_TTL, &self.moment(now_ms))
+            action.sign_with_time(OWN_TTL, &self.moment())
         };
-        let response = self.fetch(prefix, LIST_BYTES_MAX, now_ms, url).await?;
+        let response = self.fetch(prefix, LIST_BYTES_MAX, url).await?;
         let text = std::str::from_utf8(&response.body).ok();
         let page =
             text.and_then(|text| ListObjectsV2::parse_response(&in_s3s_namespace(text)).ok());
@@ -280,12 +284,17 @@ impl Bucket {
         Ok(head)
     }
 
-    fn moment(&self, now_ms: i64) -> Timestamp {
-        Timestamp::from_millisecond(now_ms + self.skew_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
+    /// Now by the store's clock, in milliseconds since the Unix epoch.
+    fn store_ms(&self) -> i64 {
+        self.clock.unix_ms() + self.skew_ms()
     }
 
-    fn presign_own(&self, key: &str, head: bool, now_ms: i64) -> Url {
-        let at = self.moment(now_ms);
+    fn moment(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.store_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn presign_own(&self, key: &str, head: bool) -> Url {
+        let at = self.moment();
         if head {
             HeadObject::new(&self.bucket, Some(&self.credentials), key).sign_with_time(OWN_TTL, &at)
         } else {
@@ -293,30 +302,17 @@ impl Bucket {
         }
     }
 
-    async fn signed(&self, key: &str, max: u64, now_ms: i64) -> Result<Response, Error> {
-        self.fetch(key, max, now_ms, |now_ms| {
-            self.presign_own(key, false, now_ms)
-        })
-        .await
-    }
-
     /// A body; asked for once more where the store's clock turned out to be another.
-    async fn fetch(
-        &self,
-        key: &str,
-        max: u64,
-        now_ms: i64,
-        url: impl Fn(i64) -> Url,
-    ) -> Result<Response, Error> {
+    async fn fetch(&self, key: &str, max: u64, url: impl Fn() -> Url) -> Result<Response, Error> {
         for again in [true, false] {
-            let request = self.request(url(now_ms), max.max(ERROR_BYTES_MAX)).await?;
+            let request = self.request(url(), max.max(ERROR_BYTES_MAX)).await?;
             let response = self.client.get(&request).await;
             let response = response.map_err(|error| self.failed(key, &error))?;
             self.traffic.received(response.body.len());
-            match self.judge(key, &response.head, now_ms) {
+            match self.judge(key, &response.head) {
                 Ok(()) => return Ok(response),
-                Err(Clock::Moved(_)) if again => {}
-                Err(Clock::Moved(error) | Clock::Same(error)) => return Err(error),
+                Err(Verdict::Moved(_)) if again => {}
+                Err(Verdict::Moved(error) | Verdict::Same(error)) => return Err(error),
             }
         }
         Err(self.unwell(key, "its clock does not stand still".to_owned(), true))
@@ -342,9 +338,9 @@ impl Bucket {
     }
 
     /// Reads the clock from an answer, and its status.
-    fn judge(&self, key: &str, head: &fetch::Head, now_ms: i64) -> Result<(), Clock> {
+    fn judge(&self, key: &str, head: &fetch::Head) -> Result<(), Verdict> {
         let before = self.skew_ms();
-        self.note_clock(head, now_ms);
+        self.note_clock(head);
         let moved = (self.skew_ms() - before).abs() > SKEW_NOTED_MS;
         let error = match head.status {
             200..=299 => return Ok(()),
@@ -368,20 +364,20 @@ impl Bucket {
         // A store refuses dates that are far off with 403, and says what its own clock has.
         let by_clock = moved && matches!(error, Error::Refused { .. });
         Err(if by_clock {
-            Clock::Moved(error)
+            Verdict::Moved(error)
         } else {
-            Clock::Same(error)
+            Verdict::Same(error)
         })
     }
 
-    fn note_clock(&self, head: &fetch::Head, now_ms: i64) {
+    fn note_clock(&self, head: &fetch::Head) {
         let date = head.headers.get(http::header::DATE);
         let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let Some(since) = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()) else {
             return;
         };
         // `Date` has whole seconds, so that anything below two is no difference.
-        let skew = i64::try_from(since.as_millis()).unwrap_or(0) - now_ms;
+        let skew = i64::try_from(since.as_millis()).unwrap_or(0) - self.clock.unix_ms();
         let skew = if skew.abs() <= SKEW_NOTED_MS { 0 } else { skew };
         let before = self.skew_ms.swap(skew, Ordering::Relaxed);
         if (skew - before).abs() > 60_000 {
@@ -440,7 +436,7 @@ fn in_s3s_namespace(list: &str) -> Cow<'_, str> {
 }
 
 /// Whether an answer taught us another clock, so that signing again may help.
-enum Clock {
+enum Verdict {
     Moved(Error),
     Same(Error),
 }

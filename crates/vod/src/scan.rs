@@ -116,7 +116,7 @@ impl Vod {
     async fn scan(&self, library: &Arc<Library>, prefix: &str) -> Result<(), Error> {
         let (mut found, mut after) = (Found::default(), None);
         for _ in 0..PAGES_MAX {
-            let (page, next) = library.list(prefix, after, self.now_ms()).await?;
+            let (page, next) = library.list(prefix, after).await?;
             found.take(&page)?;
             self.scans()
                 .note(library.id(), |status| status.seen += page.len() as u64);

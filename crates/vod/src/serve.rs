@@ -77,14 +77,13 @@ impl Vod {
             key: &key,
             entry: &entry,
         };
-        let now_ms = self.now_ms();
-        let presign = presigner(&library, now_ms);
-        let words = words(&library, now_ms, "");
+        let presign = presigner(&library);
+        let words = words(&library, "");
         let flavour = Flavour {
             presign: presign.as_ref().map(|presign| presign as _),
             ..Flavour::default()
         };
-        let rendered = self.playlists().playlist(place, words, flavour, now_ms);
+        let rendered = self.playlists().playlist(place, words, flavour);
         Ok(Delivery::Playlist(rendered.await?))
     }
 
@@ -109,7 +108,7 @@ impl Vod {
             disposition: disposition.as_deref(),
             ttl: FILE_TTL,
         };
-        Ok(Some(bucket.presign(presign, self.now_ms())))
+        Ok(Some(bucket.presign(presign)))
     }
 
     /// The file that an asset plays, or the one that it is saved as: the original.
@@ -187,7 +186,7 @@ impl Vod {
                 disposition: None,
                 ttl: library.spec.presign_ttl,
             };
-            return Ok(Delivery::Redirect(bucket.presign(presign, self.now_ms())));
+            return Ok(Delivery::Redirect(bucket.presign(presign)));
         }
         self.through(library, key, asked).await.map(Delivery::Body)
     }
@@ -198,11 +197,10 @@ impl Vod {
         key: &str,
         asked: Asked<'_>,
     ) -> Result<Answer, Error> {
-        let now_ms = self.now_ms();
         let meta = match library.directory() {
             Some(directory) => directory.head(key).await?,
-            None if asked.head => library.head(key, now_ms).await?,
-            None => self.tunnels().meta(library, key, now_ms).await?,
+            None if asked.head => library.head(key).await?,
+            None => self.tunnels().meta(library, key).await?,
         };
         let part = match RangeSet::resolve(asked.range, meta.length) {
             Ok(RangeSet::Parts(parts)) if parts.len() == 1 => Some(parts[0]),
@@ -220,7 +218,7 @@ impl Vod {
                 Some(Box::pin(directory.read(key, range).await?) as Object)
             }
             (Some(range), None) if !asked.head => {
-                Some(self.tunnels().read(library, key, range, now_ms).await?)
+                Some(self.tunnels().read(library, key, range).await?)
             }
             _ => None,
         };
@@ -235,10 +233,7 @@ impl Vod {
 }
 
 /// Signs the URLs of playlists, where the library wants that.
-pub(crate) fn presigner(
-    library: &Library,
-    now_ms: i64,
-) -> Option<impl Fn(&str) -> String + Sync + '_> {
+pub(crate) fn presigner(library: &Library) -> Option<impl Fn(&str) -> String + Sync + '_> {
     let bucket = library.bucket()?;
     let ttl = library.spec.presign_ttl;
     (library.segments() == Segments::Presign).then_some(move |key: &str| {
@@ -248,15 +243,15 @@ pub(crate) fn presigner(
             disposition: None,
             ttl,
         };
-        bucket.presign(presign, now_ms).into()
+        bucket.presign(presign).into()
     })
 }
 
 /// What tells one rendering of a playlist from another: presigned URLs change with their date.
-pub(crate) fn words(library: &Library, now_ms: i64, rest: &str) -> String {
+pub(crate) fn words(library: &Library, rest: &str) -> String {
     match (library.segments(), library.bucket()) {
         (Segments::Presign, Some(bucket)) => {
-            let dated_s = bucket.dated_s(library.spec.presign_ttl, now_ms);
+            let dated_s = bucket.dated_s(library.spec.presign_ttl);
             format!("{dated_s} {rest}")
         }
         _ => rest.to_owned(),

@@ -47,7 +47,7 @@ impl Vod {
         }
         let mut last = no_playlist(path);
         for library in self.libraries() {
-            match library.head(&key, self.now_ms()).await {
+            match library.head(&key).await {
                 Ok(_) => return self.register(&library, &folders, &key).await,
                 Err(error @ Error::Missing { .. }) => {
                     tracing::debug!(%error, "not in this library");
@@ -92,8 +92,7 @@ impl Vod {
             key: &key,
             entry: &entry,
         };
-        let now_ms = self.now_ms();
-        let presign = presigner(&library, now_ms);
+        let presign = presigner(&library);
         // From /stream/hls/{path} up to the root: two folders and those of the path.
         let up = "../".repeat(2 + path.matches('/').count());
         let media_base = format!("{up}{media_root}");
@@ -102,8 +101,8 @@ impl Vod {
             media_base: Some(&media_base),
             presign: presign.as_ref().map(|presign| presign as _),
         };
-        let words = words(&library, now_ms, &format!("{token} {media_base}"));
-        let rendered = self.playlists().playlist(place, words, flavour, now_ms);
+        let words = words(&library, &format!("{token} {media_base}"));
+        let rendered = self.playlists().playlist(place, words, flavour);
         rendered.await.map_err(|error| match error {
             Error::Missing { .. } => no_playlist(path),
             error => error,
@@ -120,7 +119,7 @@ impl Vod {
         let mut first = key.to_owned();
         for folder in folders {
             let entry = format!("{folder}/{ENTRY}");
-            if library.head(&entry, self.now_ms()).await.is_ok() {
+            if library.head(&entry).await.is_ok() {
                 first = entry;
                 break;
             }

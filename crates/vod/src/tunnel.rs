@@ -80,13 +80,8 @@ impl Tunnels {
     }
 
     /// What an object is; its bytes may be on their way after this.
-    pub(crate) async fn meta(
-        &self,
-        library: &Arc<Library>,
-        key: &str,
-        now_ms: i64,
-    ) -> Result<Meta, Error> {
-        Ok(match self.entry(library, key, now_ms).await? {
+    pub(crate) async fn meta(&self, library: &Arc<Library>, key: &str) -> Result<Meta, Error> {
+        Ok(match self.entry(library, key).await? {
             Entry::Transfer(transfer) => transfer.meta.clone(),
             Entry::Long(meta) => meta,
         })
@@ -98,9 +93,8 @@ impl Tunnels {
         library: &Arc<Library>,
         key: &str,
         range: ByteRange,
-        now_ms: i64,
     ) -> Result<Object, Error> {
-        let mut transfer = match self.entry(library, key, now_ms).await? {
+        let mut transfer = match self.entry(library, key).await? {
             Entry::Transfer(transfer) => transfer,
             Entry::Long(meta) => {
                 let blocks = Blocks {
@@ -108,14 +102,13 @@ impl Tunnels {
                     library: library.clone(),
                     key: key.to_owned(),
                     meta,
-                    now_ms,
                 };
                 return blocks.read(range).await;
             }
         };
         if transfer.reaches(range.start).await.is_err() {
             // Nothing was sent yet: the same object may come whole another time.
-            if let Entry::Transfer(new) = self.entry(library, key, now_ms).await?
+            if let Entry::Transfer(new) = self.entry(library, key).await?
                 && new.meta == transfer.meta
             {
                 transfer = new;
@@ -125,13 +118,13 @@ impl Tunnels {
         Ok(transfer.read(range))
     }
 
-    async fn entry(&self, library: &Arc<Library>, key: &str, now_ms: i64) -> Result<Entry, Error> {
+    async fn entry(&self, library: &Arc<Library>, key: &str) -> Result<Entry, Error> {
         let id = Id {
             library: library.id().to_owned(),
             key: key.to_owned(),
             block: None,
         };
-        self.sound(&id, || self.open(&id, library, now_ms)).await
+        self.sound(&id, || self.open(&id, library)).await
     }
 
     /// What the cache has, or else what `open` makes of it; never a transfer that failed before. One may
@@ -169,12 +162,11 @@ impl Tunnels {
         &self,
         id: &Id,
         library: &Arc<Library>,
-        now_ms: i64,
     ) -> impl Future<Output = Result<Entry, Error>> + Send + 'static {
         let (tunnels, id, library) = (self.clone(), id.clone(), library.clone());
         async move {
             let bucket = library.bucket().ok_or(NOT_A_BUCKET)?;
-            let streaming = bucket.open(&id.key, None, None, now_ms).await?;
+            let streaming = bucket.open(&id.key, None, None).await?;
             let length = streaming
                 .head
                 .length
@@ -349,7 +341,6 @@ struct Blocks {
     library: Arc<Library>,
     key: String,
     meta: Meta,
-    now_ms: i64,
 }
 
 impl Blocks {
@@ -407,14 +398,13 @@ impl Blocks {
             library,
             key,
             meta,
-            now_ms,
         } = self;
         let range = ByteRange {
             start: index * BLOCK,
             end: ((index + 1) * BLOCK).min(meta.length),
         };
         let bucket = library.bucket().ok_or(NOT_A_BUCKET)?;
-        let opened = bucket.open(&key, Some(range), Some(&meta.etag), now_ms);
+        let opened = bucket.open(&key, Some(range), Some(&meta.etag));
         let opened = opened.await;
         if opened.is_err() {
             // It may be another object by now: ask again what it is.

@@ -71,7 +71,7 @@ impl Vod {
             next.push(match same {
                 Some(library) => library,
                 None => {
-                    let library = Library::new(spec, self.0.client.clone())?;
+                    let library = Library::new(spec, self.0.client.clone(), self.0.clock.clone())?;
                     if let Some(fault) = library.fault() {
                         let id = library.id();
                         tracing::warn!(

@@ -44,13 +44,37 @@ fn client() -> fetch::Client {
     fetch::Client::new(settings).unwrap()
 }
 
+/// One that stands still.
+#[derive(Debug)]
+struct At(AtomicI64);
+
+impl Clock for At {
+    fn now(&self) -> Time {
+        Time::ZERO
+    }
+
+    fn unix_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 fn bucket(spec: &S3Spec) -> Bucket {
-    Bucket::new("lib", spec, client()).unwrap()
+    bucket_by(spec, 0)
+}
+
+/// Our clock is that far ahead.
+fn bucket_by(spec: &S3Spec, off_ms: i64) -> Bucket {
+    let clock = Arc::new(Off(AtomicI64::new(off_ms)));
+    Bucket::new("lib", spec, client(), clock).unwrap()
 }
 
 async fn vod(place: Where, segments: Segments) -> Vod {
+    vod_by(Arc::new(Off::default()), place, segments).await
+}
+
+async fn vod_by(clock: Arc<dyn Clock>, place: Where, segments: Segments) -> Vod {
     let store = Store::open(&Location::Memory).await.unwrap();
-    let vod = Vod::new(client(), store, Arc::new(Off::default()));
+    let vod = Vod::new(client(), store, clock);
     let presign_ttl = Duration::from_secs(300);
     vod.apply(vec![LibrarySpec {
         id: "lib".into(),
@@ -183,21 +207,17 @@ async fn only_what_is_signed_for_it_gets_an_object() {
     };
     for spec in [s3.spec(), virtual_hosted] {
         let bucket = bucket(&spec);
-        let now_ms = Off::default().unix_ms();
         let presign = Presign {
             key,
             head: false,
             disposition: None,
             ttl: Duration::from_secs(300),
         };
-        let url = bucket.presign(presign, now_ms);
-        let head = bucket.presign(
-            Presign {
-                head: true,
-                ..presign
-            },
-            now_ms,
-        );
+        let url = bucket.presign(presign);
+        let head = bucket.presign(Presign {
+            head: true,
+            ..presign
+        });
 
         assert_eq!(status(&url, "GET", None).await, (200, pattern(1000).into()));
         assert_eq!(
@@ -216,7 +236,7 @@ async fn only_what_is_signed_for_it_gets_an_object() {
             .parse()
             .unwrap();
         assert_eq!(status(&longer, "GET", None).await.0, 403);
-        let old = bucket.presign(presign, now_ms - 301_000);
+        let old = bucket_by(&spec, -301_000).presign(presign);
         assert_eq!(status(&old, "GET", None).await.0, 403);
 
         let query: Vec<_> = url
@@ -239,12 +259,9 @@ async fn only_what_is_signed_for_it_gets_an_object() {
                 && url.as_str().contains("SignedHeaders=host&")
         );
 
-        assert_eq!(
-            bucket.get(key, 1000, now_ms).await.unwrap().1,
-            pattern(1000)
-        );
-        assert_eq!(bucket.head(key, now_ms).await.unwrap().length, 1000);
-        let missing = bucket.get("nothing", 1000, now_ms).await.unwrap_err();
+        assert_eq!(bucket.get(key, 1000).await.unwrap().1, pattern(1000));
+        assert_eq!(bucket.head(key).await.unwrap().length, 1000);
+        let missing = bucket.get("nothing", 1000).await.unwrap_err();
         assert_eq!(
             (missing.kind(), missing.code()),
             (ErrorKind::NotFound, "no_file")
@@ -254,10 +271,7 @@ async fn only_what_is_signed_for_it_gets_an_object() {
         secret_access_key: Redacted::new("wrong".into()),
         ..s3.spec()
     };
-    let refused = bucket(&wrong)
-        .get(key, 1000, Off::default().unix_ms())
-        .await
-        .unwrap_err();
+    let refused = bucket(&wrong).get(key, 1000).await.unwrap_err();
     assert!(
         matches!(refused, Error::Refused { status: 403, .. }),
         "{refused}"
@@ -272,15 +286,17 @@ async fn a_presigned_url_stays_the_same_for_half_its_life_and_is_never_good_for_
         session_token: Some(Redacted::new("temporary".into())),
         ..s3.spec()
     };
-    let bucket = bucket(&token);
+    let clock = Arc::new(At(AtomicI64::new(0)));
+    let bucket = Bucket::new("lib", &token, client(), clock.clone()).unwrap();
     let presign = |ttl: u64, at_s: i64| {
+        clock.0.store(at_s * 1000, Ordering::Relaxed);
         let presign = Presign {
             key: "a",
             head: false,
             disposition: None,
             ttl: Duration::from_secs(ttl),
         };
-        bucket.presign(presign, at_s * 1000)
+        bucket.presign(presign)
     };
     let begin = 1_800_000_000;
     assert_eq!(presign(300, begin), presign(300, begin + 149));
@@ -305,9 +321,8 @@ async fn a_clock_that_is_off_by_hours_is_noticed_and_bridged() {
     let s3 = S3::start().await;
     s3.put("a", "bytes");
     for hours in [-5, 3] {
-        let bucket = bucket(&s3.spec());
-        let clock = Off(AtomicI64::new(hours * 3_600_000));
-        let got = bucket.get("a", 100, clock.unix_ms()).await.unwrap();
+        let bucket = bucket_by(&s3.spec(), hours * 3_600_000);
+        let got = bucket.get("a", 100).await.unwrap();
         assert_eq!(got.1, "bytes");
         let off = bucket.skew_ms() + hours * 3_600_000;
         assert!(off.abs() < 5_000, "{off}");
@@ -317,9 +332,34 @@ async fn a_clock_that_is_off_by_hours_is_noticed_and_bridged() {
             disposition: None,
             ttl: Duration::from_secs(60),
         };
-        let url = bucket.presign(presign, clock.unix_ms());
+        let url = bucket.presign(presign);
         assert_eq!(status(&url, "GET", None).await.0, 200);
     }
+}
+
+#[tokio::test]
+async fn a_long_transfer_takes_no_clock_along() {
+    let s3 = S3::start().await;
+    put_film(&s3, "f");
+    s3.put("f/long.ts", pattern(18 << 20));
+    // An hour slow, until somebody sets it while the transfer runs.
+    let clock = Arc::new(Off(AtomicI64::new(-3_600_000)));
+    let vod = vod_by(clock.clone(), Where::S3(s3.spec()), Segments::Tunnel).await;
+    let asset = film(&vod, "f").await;
+    let skew_s = || {
+        let library = vod.library("lib").unwrap();
+        library.bucket().unwrap().skew_ms() / 1000
+    };
+    let mut body = match vod.serve(&asset, asked("long.ts")).await.unwrap() {
+        Delivery::Body(answer) => answer.body.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let begun = body.next().await.unwrap().unwrap();
+    assert!((3590..=3610).contains(&skew_s()), "{}", skew_s());
+    clock.0.store(0, Ordering::Relaxed);
+    let rest = collect(body).await.unwrap();
+    assert!([begun, rest].concat() == pattern(18 << 20));
+    assert_eq!(skew_s(), 0);
 }
 
 #[tokio::test]
@@ -1024,16 +1064,8 @@ async fn a_scan_looks_again_at_what_failed_and_at_what_is_gone() {
 #[tokio::test]
 async fn what_was_missing_is_looked_at_again_when_it_is_wanted() {
     let s3 = S3::start().await;
-    let store = Store::open(&Location::Memory).await.unwrap();
     let clock = Arc::new(Off::default());
-    let vod = Vod::new(client(), store, clock.clone());
-    vod.apply(vec![LibrarySpec {
-        id: "lib".into(),
-        place: Where::S3(s3.spec()),
-        segments: Segments::Tunnel,
-        presign_ttl: Duration::from_secs(300),
-    }])
-    .unwrap();
+    let vod = vod_by(clock.clone(), Where::S3(s3.spec()), Segments::Tunnel).await;
     let id = film(&vod, "f").await.id.to_string();
     put_film(&s3, "f");
     assert!(!vod.wanted(&id).await.unwrap().is_ready());
