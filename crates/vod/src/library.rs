@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::{ByteRange, Clock};
 use bytes::Bytes;
@@ -19,6 +20,7 @@ pub struct Library {
     /// As it is configured.
     pub spec: LibrarySpec,
     store: Store,
+    serial: u64,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Meta {
     /// With its quotes; changes with the bytes.
     pub etag: String,
 }
+
+static SERIALS: AtomicU64 = AtomicU64::new(0);
 
 /// Bytes on their way.
 pub type Object = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
@@ -58,7 +62,11 @@ impl Library {
             Where::S3(s3) => Store::S3(Box::new(Bucket::new(&spec.id, s3, client, clock)?)),
             Where::Dir(path) => Store::Dir(Directory::new(&spec.id, path.clone())),
         };
-        Ok(Self { spec, store })
+        Ok(Self {
+            spec,
+            store,
+            serial: SERIALS.fetch_add(1, Ordering::Relaxed),
+        })
     }
 
     /// What keeps a directory from being a library, if anything does.
@@ -77,6 +85,12 @@ impl Library {
     /// Its name.
     pub fn id(&self) -> &str {
         &self.spec.id
+    }
+
+    /// Tells it from all others, also from one that had its id before a reload: what is cached of one is
+    /// never taken for the other's.
+    pub(crate) const fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// How segments reach viewers.

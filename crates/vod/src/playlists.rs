@@ -47,12 +47,13 @@ pub(crate) struct Place<'a> {
 /// Both caches.
 #[derive(Clone, Debug)]
 pub(crate) struct Playlists {
-    sources: Cache<(String, String), Arc<Source>>,
+    /// By the library's serial number and the key.
+    sources: Cache<(u64, String), Arc<Source>>,
     rendered: Cache<RenderedKey, Arc<Rendered>>,
 }
 
-/// Library, key, ETag of the object, and the words that stand for the flavour.
-type RenderedKey = (String, String, String, String);
+/// The library's serial number, key, ETag of the object, and the words that stand for the flavour.
+type RenderedKey = (u64, String, String, String);
 
 /// How long a playlist is served before the library is asked whether it changed.
 const FRESH: Duration = Duration::from_secs(10);
@@ -108,12 +109,7 @@ impl Playlists {
             entry,
         } = place;
         let source = self.source(library, key, entry).await?;
-        let id = (
-            library.id().to_owned(),
-            key.to_owned(),
-            source.etag.clone(),
-            words,
-        );
+        let id = (library.serial(), key.to_owned(), source.etag.clone(), words);
         if let Some(rendered) = self.rendered.get(&id).await {
             return Ok(rendered);
         }
@@ -137,7 +133,7 @@ impl Playlists {
         key: &str,
         entry: &str,
     ) -> Result<Arc<Source>, Error> {
-        let id = (library.id().to_owned(), key.to_owned());
+        let id = (library.serial(), key.to_owned());
         let read = async {
             let imports = if key == entry {
                 None

@@ -35,7 +35,8 @@ pub(crate) struct Tunnels(Cache<Id, Entry>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Id {
-    library: String,
+    /// The library's serial number.
+    library: u64,
     key: String,
     /// A block of the object of this ETag, or else all of whichever it is.
     block: Option<(String, u64)>,
@@ -120,7 +121,7 @@ impl Tunnels {
 
     async fn entry(&self, library: &Arc<Library>, key: &str) -> Result<Entry, Error> {
         let id = Id {
-            library: library.id().to_owned(),
+            library: library.serial(),
             key: key.to_owned(),
             block: None,
         };
@@ -381,7 +382,7 @@ impl Blocks {
 
     async fn block(&self, index: u64) -> Result<Arc<Transfer>, Error> {
         let id = Id {
-            library: self.library.id().to_owned(),
+            library: self.library.serial(),
             key: self.key.clone(),
             block: Some((self.meta.etag.clone(), index)),
         };
