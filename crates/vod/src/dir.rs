@@ -2,7 +2,7 @@
 //! exist.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
 use base::ByteRange;
@@ -97,6 +97,7 @@ impl Directory {
     }
 
     fn walk(&self, prefix: &str) -> Result<Vec<Listed>, Error> {
+        std::fs::read_dir(&self.path).map_err(|error| self.away(&error))?;
         let mut found = Vec::new();
         let start = if prefix.is_empty() {
             self.path.clone()
@@ -143,9 +144,7 @@ impl Directory {
     }
 
     async fn open(&self, key: &str) -> Result<(File, Meta), Error> {
-        let path = self.path.join(key);
-        let inside = self.inside(&path).await;
-        let path = inside.map_err(|error| self.failed(key, &error))?;
+        let path = self.inside(key).await?;
         // Looked at before it is opened: opening a pipe waits for who writes into it.
         let kind = tokio::fs::metadata(&path).await;
         if !kind.map_err(|error| self.failed(key, &error))?.is_file() {
@@ -171,15 +170,22 @@ impl Directory {
         ))
     }
 
-    /// The file that a path leads to, if that lies in the directory.
-    async fn inside(&self, path: &Path) -> io::Result<PathBuf> {
-        let root = tokio::fs::canonicalize(&self.path).await?;
-        let path = tokio::fs::canonicalize(path).await?;
+    /// The file that a key leads to, if that lies in the directory.
+    async fn inside(&self, key: &str) -> Result<PathBuf, Error> {
+        let root = tokio::fs::canonicalize(&self.path).await;
+        let root = root.map_err(|error| self.away(&error))?;
+        let path = tokio::fs::canonicalize(self.path.join(key)).await;
+        let path = path.map_err(|error| self.failed(key, &error))?;
         if path.starts_with(&root) {
             Ok(path)
         } else {
-            Err(io::ErrorKind::NotFound.into())
+            Err(self.missing(key))
         }
+    }
+
+    /// A disk that is not mounted says nothing of the files on it.
+    fn away(&self, error: &io::Error) -> Error {
+        self.unwell("the directory itself", error.to_string(), true)
     }
 
     fn missing(&self, key: &str) -> Error {

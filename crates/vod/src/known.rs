@@ -90,6 +90,21 @@ impl Vod {
         self.remember(Asset::read(stored)?).await
     }
 
+    /// The asset at a place of a library, if one is registered there.
+    pub(crate) async fn asset_at(
+        &self,
+        library: &str,
+        location: &str,
+    ) -> Result<Option<Arc<Asset>>, Error> {
+        if let Some(asset) = self.cached(&place(library, location)).await {
+            return Ok(Some(asset));
+        }
+        match self.store().asset_at(library, location).await? {
+            Some(stored) => Ok(Some(self.remember(Asset::read(stored)?).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// An asset that somebody wants to play. One that could not be played is looked at again: its files
     /// may have come since.
     ///
@@ -151,8 +166,9 @@ impl Vod {
     }
 }
 
-pub(crate) fn prefix_id(prefix: &str) -> String {
-    format!("prefix/{prefix}")
+/// Where an asset lies, as it is cached by. No id and no slug has a slash.
+pub(crate) fn place(library: &str, location: &str) -> String {
+    format!("{library}/{location}")
 }
 
 fn kept(kept: Kept, asset: &Asset) -> Result<(), Error> {

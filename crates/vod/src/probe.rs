@@ -10,7 +10,7 @@ use crate::confine::{Prefix, encode_path};
 use crate::error::Error;
 use crate::library::Library;
 
-/// Probing one asset may take this long; then what is known by then is kept.
+/// Looking at an asset may take this long, and so may counting its bytes.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Pages of a list: 50,000 objects.
 const PAGES_MAX: usize = 50;
@@ -19,19 +19,40 @@ const CODECS_MAX: usize = 16;
 /// Looks at an asset. What keeps it from being played is said in the result.
 pub(crate) async fn probe(library: &Library, asset: &Asset, now_ms: i64) -> Probe {
     let looking = Box::pin(look(library, asset));
-    match tokio::time::timeout(TIMEOUT, looking).await {
-        Ok(Ok(probe)) => Probe {
-            looked_ms: now_ms,
-            ..probe
-        },
+    let probe = match tokio::time::timeout(TIMEOUT, looking).await {
+        Ok(Ok(probe)) => probe,
         Ok(Err(error)) => {
             tracing::info!(asset = %asset.id, %error, "an asset cannot be played");
             let broken = error.is_of_the_object();
-            failed(error.told(), broken, now_ms)
+            return failed(error.told(), broken, now_ms);
         }
         Err(_) => {
             let error = format!("its library did not answer within {TIMEOUT:?}");
-            failed(error, false, now_ms)
+            return failed(error, false, now_ms);
+        }
+    };
+    let bytes = match asset.prefix() {
+        Some(prefix) => size(library, asset, &prefix).await,
+        None => probe.bytes,
+    };
+    Probe {
+        bytes,
+        looked_ms: now_ms,
+        ..probe
+    }
+}
+
+/// Bytes of all objects below an asset's prefix. What plays does so also where its store cannot list it.
+async fn size(library: &Library, asset: &Asset, prefix: &Prefix) -> Option<u64> {
+    match tokio::time::timeout(TIMEOUT, sum(library, prefix)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            tracing::info!(asset = %asset.id, %error, "the size of an asset cannot be counted");
+            None
+        }
+        Err(_) => {
+            tracing::info!(asset = %asset.id, "counting the bytes of an asset takes too long");
+            None
         }
     }
 }
@@ -55,9 +76,7 @@ async fn look(library: &Library, asset: &Asset) -> Result<Probe, Error> {
         Plays::Hls { prefix, entry } => {
             let prefix = Prefix::new(prefix).map_err(Error::Path)?;
             let key = format!("{}/{entry}", prefix.as_str());
-            let probe = playlists(library, &prefix, &key).await?;
-            let bytes = size(library, &prefix).await?;
-            Ok(Probe { bytes, ..probe })
+            playlists(library, &prefix, &key).await
         }
     }
 }
@@ -141,8 +160,8 @@ async fn read(library: &Library, key: &str, imports: &Variables) -> Result<Playl
     })
 }
 
-/// Bytes of all objects below a prefix; unknown where there are too many to count.
-async fn size(library: &Library, prefix: &Prefix) -> Result<Option<u64>, Error> {
+/// Unknown where there are too many to count.
+async fn sum(library: &Library, prefix: &Prefix) -> Result<Option<u64>, Error> {
     let (mut bytes, mut after) = (0_u64, None);
     for _ in 0..PAGES_MAX {
         let below = format!("{}/", prefix.as_str());

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::asset::{Asset, ENTRY, Kind, NewAsset, Plays};
 use crate::confine::{Prefix, file_name, is_playlist};
 use crate::error::Error;
-use crate::known::prefix_id;
 use crate::library::Library;
 use crate::playlists::{Place, Rendered};
 use crate::rewrite::Flavour;
@@ -32,23 +31,21 @@ impl Vod {
             return Err(Error::NotAPlaylistPath);
         }
         let folders = folders(&prefix, &key);
-        for folder in &folders {
-            if let Some(asset) = self.cached(&prefix_id(folder)).await {
-                return Ok(asset);
-            }
-            for location in [format!("{folder}/{ENTRY}"), key.clone()] {
-                for library in self.libraries() {
-                    let stored = self.store().asset_at(library.id(), &location).await?;
-                    if let Some(stored) = stored {
-                        return self.remember(Asset::read(stored)?).await;
-                    }
+        let libraries = self.libraries();
+        // The playlist's own folder may have no other first playlist than itself.
+        let mut locations: Vec<_> = folders.iter().map(|f| format!("{f}/{ENTRY}")).collect();
+        locations.insert(locations.len().min(1), key.clone());
+        for location in &locations {
+            for library in &libraries {
+                if let Some(asset) = self.asset_at(library.id(), location).await? {
+                    return Ok(asset);
                 }
             }
         }
         let mut last = no_playlist(path);
-        for library in self.libraries() {
+        for library in &libraries {
             match library.head(&key).await {
-                Ok(_) => return self.register(&library, &folders, &key).await,
+                Ok(_) => return self.register(library, &folders, &key).await,
                 Err(error @ Error::Missing { .. }) => {
                     tracing::debug!(%error, "not in this library");
                 }
@@ -119,9 +116,14 @@ impl Vod {
         let mut first = key.to_owned();
         for folder in folders {
             let entry = format!("{folder}/{ENTRY}");
-            if library.head(&entry).await.is_ok() {
-                first = entry;
-                break;
+            match library.head(&entry).await {
+                Ok(_) => {
+                    first = entry;
+                    break;
+                }
+                Err(Error::Missing { .. }) => {}
+                // It may well be there: what is registered without it would be another asset for good.
+                Err(error) => return Err(error),
             }
         }
         let folder = first.rsplit_once('/').map_or("", |(folder, _)| folder);

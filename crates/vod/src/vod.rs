@@ -10,7 +10,7 @@ use store::Store;
 
 use crate::asset::Asset;
 use crate::error::Error;
-use crate::known::prefix_id;
+use crate::known::place;
 use crate::library::Library;
 use crate::playlists::Playlists;
 use crate::scan::Scans;
@@ -27,7 +27,7 @@ struct Inner {
     client: Client,
     store: Store,
     clock: Arc<dyn Clock>,
-    /// By id, slug and prefix.
+    /// By id, slug and place.
     assets: Cache<String, Arc<Asset>>,
     playlists: Playlists,
     tunnels: Tunnels,
@@ -154,8 +154,8 @@ impl Vod {
 }
 
 fn names(asset: &Asset) -> impl Iterator<Item = String> {
-    let prefix = asset.facts.prefix.as_deref().map(prefix_id);
-    [Some(asset.id.to_string()), asset.slug.clone(), prefix]
+    let place = place(&asset.library, &asset.location());
+    [Some(asset.id.to_string()), asset.slug.clone(), Some(place)]
         .into_iter()
         .flatten()
 }

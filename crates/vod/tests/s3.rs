@@ -597,6 +597,64 @@ async fn a_store_that_is_unwell_is_told_from_one_that_lacks_a_file() {
 }
 
 #[tokio::test]
+async fn a_store_that_does_not_list_keeps_nothing_else_from_us() {
+    let s3 = S3::start().await;
+    put_film(&s3, "f");
+    let vod = vod(Where::S3(s3.spec()), Segments::Tunnel).await;
+    for (words, probed) in [("list-type=2", Some(6500)), ("master.m3u8", None)] {
+        s3.set_fault(Some(Fault::StatusOf(words, 403)));
+        let asset = film(&vod, "f").await;
+        let probe = asset.facts.probe.clone().unwrap();
+        assert_eq!((probe.duration_ms, probe.bytes), (probed, None), "{words}");
+        assert_eq!(probe.error.is_none(), probed.is_some(), "{words}");
+        vod.delete(&asset.id.to_string()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_token_registers_nothing_while_its_store_is_unwell() {
+    let s3 = S3::start().await;
+    put_film(&s3, "f");
+    let vod = vod(Where::S3(s3.spec()), Segments::Tunnel).await;
+    let of = async || vod.asset_of_token("f", "v%200/index.m3u8").await;
+    for (words, status, kind) in [
+        ("f/master.m3u8", 403, ErrorKind::Corrupt),
+        ("f/master.m3u8", 500, ErrorKind::Unavailable),
+        ("f/", 500, ErrorKind::Unavailable),
+    ] {
+        s3.set_fault(Some(Fault::StatusOf(words, status)));
+        let error = of().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{words} {status}: {error}");
+        assert_eq!(vod.assets("", None).await.unwrap().assets, []);
+    }
+    s3.set_fault(None);
+    assert_eq!(of().await.unwrap().facts.prefix.as_deref(), Some("f"));
+}
+
+#[tokio::test]
+async fn a_directory_that_is_away_is_no_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, away) = (dir.path().join("library"), dir.path().join("away"));
+    std::fs::create_dir_all(root.join("f/v 0")).unwrap();
+    std::fs::write(root.join("f/master.m3u8"), MASTER).unwrap();
+    std::fs::write(root.join("f/v 0/index.m3u8"), MEDIA).unwrap();
+    let vod = vod(Where::Dir(root.clone()), Segments::Tunnel).await;
+    let asset = film(&vod, "f").await;
+    std::fs::rename(&root, &away).unwrap();
+    let error = bytes(&vod, &asset, "v%200/seg%201.ts", None).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unavailable);
+    vod.start_scan("lib", "").unwrap();
+    let scanned = wait_until(Duration::from_secs(20), "the scan", async || {
+        let status = vod.scan_status("lib").unwrap();
+        status.filter(|status| !status.running)
+    });
+    let scanned = scanned.await.unwrap();
+    assert!(scanned.gone == 0 && scanned.error.is_some(), "{scanned:?}");
+    std::fs::rename(&away, &root).unwrap();
+    assert!(vod.wanted(&asset.id.to_string()).await.unwrap().is_ready());
+}
+
+#[tokio::test]
 async fn what_is_no_playlist_is_told_so() {
     let s3 = S3::start().await;
     s3.put("f/master.m3u8", "<html>Sign in</html>");
@@ -863,6 +921,7 @@ async fn a_token_is_served_from_the_library_that_has_its_playlist() {
         std::fs::write(folder.join("v 0/index.m3u8"), MEDIA).unwrap();
     };
     folder("one", "films/a");
+    folder("two", "films/a");
     folder("two", "films/a/extra");
     folder("two", "films/b");
     let store = Store::open(&Location::Memory).await.unwrap();
@@ -874,7 +933,11 @@ async fn a_token_is_served_from_the_library_that_has_its_playlist() {
         presign_ttl: Duration::from_secs(300),
     };
     vod.apply(vec![spec("one"), spec("two")]).unwrap();
-    for (library, prefix) in [("one", "films/a"), ("two", "films/a/extra")] {
+    for (library, prefix) in [
+        ("one", "films/a"),
+        ("two", "films/a/extra"),
+        ("two", "films/a"),
+    ] {
         let new = NewAsset {
             library: library.into(),
             ..new(prefix)
@@ -901,6 +964,31 @@ async fn a_token_is_served_from_the_library_that_has_its_playlist() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn nothing_of_a_library_outlives_its_configuration() {
+    let (before, after) = (S3::start().await, S3::start().await);
+    for (s3, length) in [(&before, 1), (&after, 2)] {
+        put_film(s3, "f");
+        let list = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:{length},\na.ts\n");
+        s3.put("f/v 0/index.m3u8", list);
+        s3.put("f/v 0/a.ts", pattern(length * 1000));
+        s3.put("f/v 0/long.ts", vec![length as u8; 9 << 20]);
+    }
+    let vod = vod(Where::S3(before.spec()), Segments::Tunnel).await;
+    let asset = film(&vod, "f").await;
+    let seen = async || {
+        let list = text(&vod, &asset, "v%200/index.m3u8").await.unwrap();
+        let short = bytes(&vod, &asset, "v%200/a.ts", None).await.unwrap();
+        let long = bytes(&vod, &asset, "v%200/long.ts", Some("bytes=0-0")).await;
+        (list.contains("#EXTINF:2"), short.len(), long.unwrap()[0])
+    };
+    assert_eq!(seen().await, (false, 1000, 1));
+    let mut spec = vod.library("lib").unwrap().spec.clone();
+    spec.place = Where::S3(after.spec());
+    vod.apply(vec![spec]).unwrap();
+    assert_eq!(seen().await, (true, 2000, 2));
 }
 
 #[tokio::test]

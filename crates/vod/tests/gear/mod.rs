@@ -49,6 +49,8 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     Status(u16),
+    /// As `Status`, where the target holds these words.
+    StatusOf(&'static str, u16),
     /// Half of the body, then the connection ends.
     Cut,
     /// As `Cut`, for one object; then it is well.
@@ -179,6 +181,7 @@ impl Shared {
         };
         let mut response = match fault {
             Some(Fault::Status(status)) => answer(status),
+            Some(Fault::StatusOf(words, status)) if seen.target.contains(words) => answer(status),
             // A store's answer to a browser that asks before it sends.
             _ if request.method() == Method::OPTIONS => answer(200),
             _ => {
