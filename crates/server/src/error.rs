@@ -62,7 +62,7 @@ impl Problem {
     }
 
     /// What happened.
-    pub(crate) fn detail(&self) -> &str {
+    pub fn detail(&self) -> &str {
         &self.detail
     }
 
@@ -293,12 +293,8 @@ impl From<vod::Error> for Problem {
             tracing::debug!(%error, code, "a library's file is not served");
         }
         let problem = Self::new(kind, code, error.told());
-        match error {
-            vod::Error::Range { length } => Self {
-                content_length: Some(length),
-                ..problem.with_status(StatusCode::RANGE_NOT_SATISFIABLE)
-            },
-            _ if kind == ErrorKind::Unavailable => problem.retry_after(Duration::from_secs(2)),
+        match kind {
+            ErrorKind::Unavailable => problem.retry_after(Duration::from_secs(2)),
             _ => problem,
         }
     }

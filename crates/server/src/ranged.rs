@@ -69,7 +69,8 @@ impl Represented<'_> {
         if text(IF_MATCH).is_some_and(|tags| !matches_strongly(tags, self.etag)) {
             return Err(Problem::precondition_failed());
         }
-        if self.is_known(headers) {
+        let known = text(IF_NONE_MATCH).is_some_and(|tags| matches_etag(tags, self.etag));
+        if known && !self.etag.is_empty() {
             return Ok(Selected::NotModified);
         }
         // A part of something older than what is here would be a part of something else.
@@ -87,13 +88,6 @@ impl Represented<'_> {
             _ if asked > self.length => Selected::Whole,
             _ => Selected::Parts(parts),
         })
-    }
-
-    /// Whether the client says that it has this version (`If-None-Match`).
-    pub(crate) fn is_known(&self, headers: &HeaderMap) -> bool {
-        let tags = headers.get(IF_NONE_MATCH);
-        let tags = tags.and_then(|value| value.to_str().ok());
-        !self.etag.is_empty() && tags.is_some_and(|tags| matches_etag(tags, self.etag))
     }
 
     /// The head for `selected`, with `body` behind it.

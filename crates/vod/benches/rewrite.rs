@@ -85,7 +85,7 @@ fn presign(bencher: Bencher<'_, '_>) {
             disposition: None,
             ttl,
         };
-        bucket.presign(presign).into()
+        bucket.presign_steady(presign).into()
     };
     let flavour = Flavour {
         presign: Some(&presign),

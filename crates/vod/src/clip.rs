@@ -83,9 +83,7 @@ impl Clip<'_> {
                     .ok()
                     .zip(usize::try_from(range.end).ok())
                     .and_then(|(start, end)| object.1.get(start..end))
-                    .ok_or(Error::Range {
-                        length: object.1.len() as u64,
-                    })?,
+                    .ok_or_else(|| self.invalid("names bytes that its object does not have"))?,
             };
             if (joined.len() + bytes.len()) as u64 > self.bytes_max {
                 return Err(self.invalid("is too long for a slate"));

@@ -106,12 +106,6 @@ pub enum Error {
         /** Whether trying again may help. */
         passing: bool,
     },
-    /// A range of the object was asked for that it does not have.
-    #[error("no requested range lies inside the {length} bytes")]
-    Range {
-        /** Of the object. */
-        length: u64,
-    },
     /// A value that an asset cannot have.
     #[error("{what} {reason}")]
     Invalid {
@@ -161,7 +155,6 @@ impl Error {
                     ErrorKind::Corrupt
                 }
             }
-            Self::Range { .. } => ErrorKind::Invalid,
             Self::Store(error) => error.kind(),
         }
     }
@@ -214,7 +207,6 @@ impl Error {
             Self::TooLong { .. } => "too_long",
             Self::Refused { .. } => "store_refused",
             Self::Unwell { .. } => "store_unwell",
-            Self::Range { .. } => "bad_range",
             Self::Invalid { .. } => "invalid",
             Self::Taken { .. } => "taken",
             Self::Scanning(_) => "scanning",

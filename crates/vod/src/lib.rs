@@ -36,7 +36,7 @@ pub use playlists::Rendered;
 pub use rewrite::{Flavour, render};
 pub use s3::{Bucket, Presign};
 pub use scan::ScanStatus;
-pub use serve::{Answer, Asked, Delivery, FILE_TTL};
+pub use serve::{Asked, Delivery, FILE_TTL, File};
 pub use spec::{LibrarySpec, S3Spec, Segments, Where};
 pub use traffic::Traffic;
 pub use vod::Vod;

@@ -119,13 +119,21 @@ impl Bucket {
         })
     }
 
-    /// A URL that whoever has it may fetch until `ttl` is over. The date in it moves in steps of half
-    /// of that, so that for so long the same object has the same URL and browsers find it in their
-    /// caches; it is good for no less than the other half.
+    /// A URL that whoever has it may fetch until `ttl` is over, counted from now.
     pub fn presign(&self, what: Presign<'_>) -> Url {
-        let ttl = what.ttl.clamp(Duration::from_secs(1), PRESIGN_MAX);
-        let at = Timestamp::from_second(self.dated_s(ttl));
-        let at = at.unwrap_or(Timestamp::UNIX_EPOCH);
+        self.sign(what, self.moment())
+    }
+
+    /// As [`Bucket::presign`], but the date in it moves in steps of half of `ttl`, so that for so long the
+    /// same object has the same URL and browsers find it in their caches; it is good for no less than the
+    /// other half.
+    pub fn presign_steady(&self, what: Presign<'_>) -> Url {
+        let at = Timestamp::from_second(self.dated_s(what.ttl));
+        self.sign(what, at.unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    fn sign(&self, what: Presign<'_>, at: Timestamp) -> Url {
+        let ttl = lifetime(what.ttl);
         if what.head {
             return HeadObject::new(&self.bucket, Some(&self.credentials), what.key)
                 .sign_with_time(ttl, &at);
@@ -139,9 +147,11 @@ impl Bucket {
         action.sign_with_time(ttl, &at)
     }
 
-    /// The date that a URL of `ttl` gets now, in seconds since the Unix epoch by the store's clock.
+    /// The date that a steady URL of `ttl` gets now, in seconds since the Unix epoch by the store's clock.
     pub(crate) fn dated_s(&self, ttl: Duration) -> i64 {
-        let step_s = i64::try_from(ttl.as_secs() / 2).unwrap_or(i64::MAX).max(1);
+        let step_s = i64::try_from(lifetime(ttl).as_secs() / 2)
+            .unwrap_or(i64::MAX)
+            .max(1);
         let now_s = self.store_ms().div_euclid(1000);
         now_s - now_s.rem_euclid(step_s)
     }
@@ -294,12 +304,12 @@ impl Bucket {
     }
 
     fn presign_own(&self, key: &str, head: bool) -> Url {
-        let at = self.moment();
-        if head {
-            HeadObject::new(&self.bucket, Some(&self.credentials), key).sign_with_time(OWN_TTL, &at)
-        } else {
-            GetObject::new(&self.bucket, Some(&self.credentials), key).sign_with_time(OWN_TTL, &at)
-        }
+        self.presign(Presign {
+            key,
+            head,
+            disposition: None,
+            ttl: OWN_TTL,
+        })
     }
 
     /// A body; asked for once more where the store's clock turned out to be another.
@@ -433,6 +443,10 @@ fn in_s3s_namespace(list: &str) -> Cow<'_, str> {
         }
         None => list.into(),
     }
+}
+
+fn lifetime(ttl: Duration) -> Duration {
+    ttl.clamp(Duration::from_secs(1), PRESIGN_MAX)
 }
 
 /// Whether an answer taught us another clock, so that signing again may help.

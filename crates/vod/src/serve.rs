@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::{ByteRange, RangeSet};
+use base::ByteRange;
 use url::Url;
 
 use crate::asset::{Asset, Plays};
@@ -23,20 +23,19 @@ pub enum Delivery {
     Playlist(Arc<Rendered>),
     /// The viewer fetches it there.
     Redirect(Url),
-    /// Here it is.
-    Body(Answer),
+    /// We send it.
+    File(File),
 }
 
-/// Bytes and what to say of them.
-pub struct Answer {
+/// A file that is there, for who decides which part of it is sent.
+pub struct File {
     /// The whole object.
     pub meta: Meta,
     /// Media type.
     pub mime: &'static str,
-    /// The part that is sent, if it is only one.
-    pub part: Option<ByteRange>,
-    /// None for a HEAD, or where there is not a byte.
-    pub body: Option<Object>,
+    vod: Vod,
+    library: Arc<Library>,
+    key: String,
 }
 
 /// What is asked for with a grant's path or a token.
@@ -44,10 +43,8 @@ pub struct Answer {
 pub struct Asked<'a> {
     /// Below the asset's prefix, percent-encoded.
     pub path: &'a str,
-    /// HEAD.
+    /// HEAD: no byte of it is wanted.
     pub head: bool,
-    /// The value of `Range`.
-    pub range: Option<&'a str>,
 }
 
 /// Presigned URLs of whole files: pictures, sounds, originals.
@@ -143,14 +140,14 @@ impl Vod {
         }
     }
 
-    /// The original, to be saved, through the gateway.
+    /// The original, to be saved, through the gateway; for a HEAD, or else its bytes are on their way.
     ///
     /// # Errors
     /// There is none, or the store is unwell.
-    pub async fn original(&self, asset: &Asset, asked: Asked<'_>) -> Result<Answer, Error> {
+    pub async fn original(&self, asset: &Asset, head: bool) -> Result<File, Error> {
         let library = self.library(&asset.library)?;
         let key = self.file_key(asset, true)?;
-        self.through(&library, key, asked).await
+        self.through(&library, key, head).await
     }
 
     /// An asset of one file has one path: the file's name.
@@ -186,49 +183,40 @@ impl Vod {
                 disposition: None,
                 ttl: library.spec.presign_ttl,
             };
-            return Ok(Delivery::Redirect(bucket.presign(presign)));
+            return Ok(Delivery::Redirect(bucket.presign_steady(presign)));
         }
-        self.through(library, key, asked).await.map(Delivery::Body)
+        let file = self.through(library, key, asked.head).await;
+        file.map(Delivery::File)
     }
 
-    async fn through(
-        &self,
-        library: &Arc<Library>,
-        key: &str,
-        asked: Asked<'_>,
-    ) -> Result<Answer, Error> {
+    async fn through(&self, library: &Arc<Library>, key: &str, head: bool) -> Result<File, Error> {
         let meta = match library.directory() {
-            Some(directory) => directory.head(key).await?,
-            None if asked.head => library.head(key).await?,
-            None => self.tunnels().meta(library, key).await?,
+            None if !head => self.tunnels().meta(library, key).await?,
+            _ => library.head(key).await?,
         };
-        let part = match RangeSet::resolve(asked.range, meta.length) {
-            Ok(RangeSet::Parts(parts)) if parts.len() == 1 => Some(parts[0]),
-            // Several at once are no player's wish, and get the whole (RFC 9110 §14.2).
-            Ok(_) => None,
-            Err(unsatisfiable) => {
-                return Err(Error::Range {
-                    length: unsatisfiable.length,
-                });
-            }
-        };
-        let range = part.or_else(|| meta.whole());
-        let body = match (range, library.directory()) {
-            (Some(range), Some(directory)) if !asked.head => {
-                Some(Box::pin(directory.read(key, range).await?) as Object)
-            }
-            (Some(range), None) if !asked.head => {
-                Some(self.tunnels().read(library, key, range).await?)
-            }
-            _ => None,
-        };
-        let mime = mime_of(key);
-        Ok(Answer {
+        Ok(File {
             meta,
-            mime,
-            part,
-            body,
+            mime: mime_of(key),
+            vod: self.clone(),
+            library: library.clone(),
+            key: key.to_owned(),
         })
+    }
+}
+
+impl File {
+    /// A part of it, which must lie inside.
+    ///
+    /// # Errors
+    /// It is gone, or the store is unwell.
+    pub async fn read(&self, range: ByteRange) -> Result<Object, Error> {
+        match self.library.directory() {
+            Some(directory) => Ok(Box::pin(directory.read(&self.key, range).await?)),
+            None => {
+                let tunnels = self.vod.tunnels();
+                tunnels.read(&self.library, &self.key, range).await
+            }
+        }
     }
 }
 
@@ -243,7 +231,7 @@ pub(crate) fn presigner(library: &Library) -> Option<impl Fn(&str) -> String + S
             disposition: None,
             ttl,
         };
-        bucket.presign(presign).into()
+        bucket.presign_steady(presign).into()
     })
 }
 
@@ -263,16 +251,15 @@ impl std::fmt::Debug for Delivery {
         f.write_str(match self {
             Self::Playlist(_) => "Playlist",
             Self::Redirect(_) => "Redirect",
-            Self::Body(_) => "Body",
+            Self::File(_) => "File",
         })
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("File")
             .field("meta", &self.meta)
-            .field("part", &self.part)
             .finish_non_exhaustive()
     }
 }

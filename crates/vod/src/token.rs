@@ -17,6 +17,27 @@ const FOLDERS_MAX: usize = 16;
 /// Of a path in a message.
 const SHOWN_CHARS_MAX: usize = 256;
 
+impl Asset {
+    /// Where its playlists lie: its library and the folder. `None` where it has none.
+    pub fn place(&self) -> Option<String> {
+        let prefix = self.facts.prefix.as_ref()?;
+        Some(format!("{}/{prefix}", self.library))
+    }
+
+    /// Its place and those around it, as far as a token for `below` reaches: what was registered at one of
+    /// them had the playlists that are this asset's now.
+    pub fn places(&self, below: &str) -> Vec<String> {
+        let (Ok(below), Some(prefix)) = (Prefix::new(below), &self.facts.prefix) else {
+            return Vec::new();
+        };
+        let inside = format!("{prefix}/{}", self.facts.entry);
+        let around = folders(&below, &inside);
+        around
+            .map(|folder| format!("{}/{folder}", self.library))
+            .collect()
+    }
+}
+
 impl Vod {
     /// The asset that the playlist at `path` below a token's `prefix` belongs to: of those at or below
     /// the prefix the nearest around it. One that is not registered is registered now, in the first
@@ -30,7 +51,7 @@ impl Vod {
         if !is_playlist(&key) {
             return Err(Error::NotAPlaylistPath);
         }
-        let folders = folders(&prefix, &key);
+        let folders: Vec<_> = folders(&prefix, &key).take(FOLDERS_MAX).collect();
         let libraries = self.libraries();
         // The playlist's own folder may have no other first playlist than itself.
         let mut locations: Vec<_> = folders.iter().map(|f| format!("{f}/{ENTRY}")).collect();
@@ -145,14 +166,11 @@ impl Vod {
 }
 
 /// The folders around `key` up to `prefix`, the nearest first.
-fn folders<'a>(prefix: &Prefix, key: &'a str) -> Vec<&'a str> {
+fn folders<'a>(prefix: &Prefix, key: &'a str) -> impl Iterator<Item = &'a str> {
     let around = std::iter::successors(key.rsplit_once('/'), |(folder, _)| folder.rsplit_once('/'));
-    let mut folders: Vec<_> = around
+    around
         .map(|(folder, _)| folder)
         .take_while(|folder| prefix.as_str() == *folder || prefix.holds(folder))
-        .collect();
-    folders.truncate(FOLDERS_MAX);
-    folders
 }
 
 fn no_playlist(path: &str) -> Error {

@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use uuid::Uuid;
-use vod::{Answer, Asked, Delivery, Rendered, disposition};
+use vod::{Asked, Asset, Delivery, File, Rendered, disposition, encode_path};
 
 use super::Caller;
 use crate::error::Problem;
@@ -34,13 +34,15 @@ pub(crate) async fn file(
     let (asset, grant, path) = parts(uri.path(), "/vod/")?;
     let admitted = admit(&app, &caller, asset, grant, Actions::PLAY)?;
     let asset = app.vod.asset(&asset.to_string()).await?;
-    let asked = asked(path, &method, &headers);
-    let delivery = app.vod.serve(&asset, asked).await?;
-    Ok(match delivery {
-        Delivery::Playlist(rendered) => playlist(&rendered, &headers),
-        Delivery::Redirect(url) => redirect(url.as_str()),
-        Delivery::Body(answer) => body(&app, answer, Some(admitted), &headers),
-    })
+    let asked = Asked {
+        path,
+        head: method == Method::HEAD,
+    };
+    match app.vod.serve(&asset, asked).await? {
+        Delivery::Playlist(rendered) => Ok(playlist(&rendered, &headers)),
+        Delivery::Redirect(url) => Ok(redirect(url.as_str())),
+        Delivery::File(file) => body(&app, file, admitted, &method, &headers).await,
+    }
 }
 
 /// `GET /download/{asset}/{grant}/{name}`: the original, to be saved. The name is for people.
@@ -51,15 +53,12 @@ pub(crate) async fn download(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (asset, grant, name) = parts(uri.path(), "/download/")?;
+    let (asset, grant, _) = parts(uri.path(), "/download/")?;
     let admitted = admit(&app, &caller, asset, grant, Actions::DOWNLOAD)?;
     let asset = app.vod.asset(&asset.to_string()).await?;
-    let answer = app
-        .vod
-        .original(&asset, asked(name, &method, &headers))
-        .await?;
+    let file = app.vod.original(&asset, method == Method::HEAD).await?;
     let name = asset.save_as(app.vod.file_key(&asset, true)?);
-    let mut response = body(&app, answer, Some(admitted), &headers);
+    let mut response = body(&app, file, admitted, &method, &headers).await?;
     if let Ok(value) = HeaderValue::try_from(disposition(&name)) {
         response.headers_mut().insert(CONTENT_DISPOSITION, value);
     }
@@ -99,23 +98,43 @@ fn redirect(url: &str) -> Response {
     response
 }
 
-/// An object's bytes; those of a grant end with it.
-fn body(app: &App, answer: Answer, admitted: Option<Admitted>, request: &HeaderMap) -> Response {
-    let file = Represented {
-        length: answer.meta.length,
-        etag: answer.meta.etag.as_str(),
-        mime: answer.mime,
+/// The path that saves the file `key` of an asset, with a grant's text.
+pub(super) fn download_path(asset: &Asset, grant: &str, key: &str) -> String {
+    let name = encode_path(&asset.save_as(key).replace('/', "_"));
+    format!("/download/{}/{grant}/{name}", asset.id)
+}
+
+/// A file's bytes, or those of them that are asked for, until the grant ends.
+async fn body(
+    app: &App,
+    file: File,
+    admitted: Admitted,
+    method: &Method,
+    request: &HeaderMap,
+) -> Result<Response, Problem> {
+    let shown = Represented {
+        length: file.meta.length,
+        etag: file.meta.etag.as_str(),
+        mime: file.mime,
     };
-    let selected = match answer.part {
-        _ if file.is_known(request) => Selected::NotModified,
-        Some(part) => Selected::Part(part),
-        None => Selected::Whole,
+    let selected = match shown.select(method, request)? {
+        // Several at once are no player's wish, and get the whole (RFC 9110 §14.2).
+        Selected::Parts(_) => Selected::Whole,
+        selected => selected,
     };
-    let body = match answer.body.filter(|_| selected != Selected::NotModified) {
-        Some(object) => Body::from_stream(watched(app.clone(), object, admitted)),
+    let range = match &selected {
+        Selected::Part(part) => Some(*part),
+        Selected::Whole => file.meta.whole(),
+        Selected::NotModified | Selected::Parts(_) => None,
+    };
+    let body = match range.filter(|_| method != Method::HEAD) {
+        Some(range) => {
+            let bytes = file.read(range).await?;
+            Body::from_stream(watched(app.clone(), bytes, Some(admitted)))
+        }
         None => Body::empty(),
     };
-    file.respond(&selected, body)
+    Ok(shown.respond(&selected, body))
 }
 
 fn admit(
@@ -138,14 +157,5 @@ fn parts<'a>(path: &'a str, face: &str) -> Result<(Uuid, &'a str, &'a str), Prob
     match (asset, grant, path) {
         (Some(asset), Some(grant), Some(path)) if !path.is_empty() => Ok((asset, grant, path)),
         _ => Err(Problem::not_found("there is nothing at this path")),
-    }
-}
-
-fn asked<'a>(path: &'a str, method: &Method, headers: &'a HeaderMap) -> Asked<'a> {
-    let range = media::range(method, headers);
-    Asked {
-        path,
-        head: method == Method::HEAD,
-        range: range.and_then(|range| range.to_str().ok()),
     }
 }
