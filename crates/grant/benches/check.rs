@@ -24,7 +24,7 @@ fn admit(bencher: Bencher<'_, '_>) {
     let asset = Uuid::from_u128(1);
     let now_ms = 1_800_000_000_000;
     let (_, text) = gate
-        .mint(Order::play(Subject::Asset(asset)), now_ms)
+        .mint(Order::play(gate.basis(Subject::Asset(asset), None)), now_ms)
         .expect("a key");
     let ask = Ask {
         wanted: Wanted::Asset(asset),

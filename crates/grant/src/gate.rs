@@ -59,13 +59,20 @@ pub struct Admitted {
     revision: u64,
 }
 
+/// What a grant hangs on, as it stood when this was read ([`Gate::basis`]). It is read before whatever
+/// decides that somebody gets a grant: what is revoked while that goes on ends the grant too.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    scope: Subject,
+    share: Option<ShareId>,
+    epoch: u64,
+}
+
 /// What to mint.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// What it opens.
-    pub scope: Subject,
-    /// The share it comes from.
-    pub share: Option<ShareId>,
+    /// What it opens, and the share it comes from.
+    pub basis: Basis,
     /// What for.
     pub actions: Actions,
     /// Its first use must come within the rules' `ttl`; else it lives until it is revoked.
@@ -89,15 +96,25 @@ pub struct Gate {
 }
 
 impl Order {
-    /// To play `scope`, anywhere, starting soon.
-    pub fn play(scope: Subject) -> Self {
+    /// To play, anywhere, starting soon.
+    pub fn play(basis: Basis) -> Self {
         Self {
-            scope,
-            share: None,
+            basis,
             actions: Actions::PLAY,
             must_start: true,
             until_s: None,
             binding: Binding::default(),
+        }
+    }
+}
+
+impl Grant {
+    /// For further grants of who holds this one: they hang on what it hangs on, as it stood then.
+    pub fn basis(&self) -> Basis {
+        Basis {
+            scope: self.scope.clone(),
+            share: self.share,
+            epoch: self.epoch,
         }
     }
 }
@@ -143,6 +160,15 @@ impl Gate {
         *self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a grant for `scope` that comes from `share` hangs on, as it stands now.
+    pub fn basis(&self, scope: Subject, share: Option<ShareId>) -> Basis {
+        Basis {
+            epoch: self.epoch_of(&scope, share),
+            scope,
+            share,
+        }
+    }
+
     /// Signs a grant for a session of its own. `None` where there is no key, an id is not one, or the
     /// system gives no random bytes.
     pub fn mint(&self, order: Order, now_ms: i64) -> Option<(Grant, String)> {
@@ -152,9 +178,9 @@ impl Gate {
         let grant = Grant {
             key: key.id(),
             session: SessionId::random().ok()?,
-            epoch: self.epoch_of(&order.scope, order.share),
-            scope: order.scope,
-            share: order.share,
+            epoch: order.basis.epoch,
+            scope: order.basis.scope,
+            share: order.basis.share,
             actions: order.actions,
             start_by_s: order.must_start.then_some(seconds(now_ms) + ttl_s),
             until_s: order.until_s,
@@ -222,7 +248,7 @@ impl Gate {
     }
 
     /// The epoch of a grant for `scope` that came from `share`.
-    pub fn epoch_of(&self, scope: &Subject, share: Option<ShareId>) -> u64 {
+    fn epoch_of(&self, scope: &Subject, share: Option<ShareId>) -> u64 {
         let share = share.map(Subject::Share).filter(|share| share != scope);
         self.epoch(scope) + share.map_or(0, |share| self.epoch(&share))
     }

@@ -22,7 +22,7 @@ mod types;
 mod tests;
 
 pub use error::{Refused, TokenError};
-pub use gate::{Admitted, Ask, Gate, Order, Rules, Wanted};
+pub use gate::{Admitted, Ask, Basis, Gate, Order, Rules, Wanted};
 pub use key::{Key, KeyId, KeyRing, SECRET_LENGTH};
 pub use sessions::{SESSIONS_MAX, SavedSession};
 pub use text::{TEXT_LENGTH_MAX, open, seal};

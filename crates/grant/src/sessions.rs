@@ -10,6 +10,9 @@ pub const SESSIONS_MAX: usize = 100_000;
 /// Sessions that were ended one by one. More are ended by revoking what they watch.
 pub(crate) const REVOKED_MAX: usize = 100_000;
 
+/// Of the time that a session may be idle, what a restart may take from it: uses are saved no more often.
+const STALE_PART: i64 = 100;
+
 /// A session as it is kept across restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavedSession {
@@ -78,14 +81,15 @@ impl Sessions {
         true
     }
 
-    /// Uses that were not handed out before; forgets sessions idle for longer than `idle_ms`.
+    /// Uses that were not handed out before, or a good while before; forgets sessions idle for longer than
+    /// `idle_ms`.
     pub(crate) fn unsaved(&mut self, now_ms: i64, idle_ms: i64) -> Vec<SavedSession> {
         self.seen
             .retain(|_, seen| now_ms.saturating_sub(seen.used_ms) <= idle_ms);
         let changed = self
             .seen
             .iter_mut()
-            .filter(|(_, seen)| seen.used_ms != seen.saved_ms);
+            .filter(|(_, seen)| seen.used_ms.saturating_sub(seen.saved_ms) > idle_ms / STALE_PART);
         changed
             .map(|(id, seen)| {
                 seen.saved_ms = seen.used_ms;

@@ -36,8 +36,12 @@ fn ask(wanted: Wanted<'_>) -> Ask<'_> {
     }
 }
 
+fn to_play(gate: &Gate, scope: Subject) -> Order {
+    Order::play(gate.basis(scope, None))
+}
+
 fn play(gate: &Gate) -> String {
-    gate.mint(Order::play(Subject::Asset(ASSET)), NOW)
+    gate.mint(to_play(gate, Subject::Asset(ASSET)), NOW)
         .unwrap()
         .1
 }
@@ -77,7 +81,7 @@ fn a_devices_grant_lives_until_it_is_revoked_or_its_end_comes() {
     let gate = gate();
     let order = Order {
         must_start: false,
-        ..Order::play(Subject::Channels)
+        ..to_play(&gate, Subject::Channels)
     };
     let (grant, text) = gate.mint(order.clone(), NOW).unwrap();
     let year = NOW + 365 * 86_400_000;
@@ -123,7 +127,7 @@ fn a_grant_opens_one_thing_for_its_actions_in_its_place() {
     };
     let order = Order {
         binding,
-        ..Order::play(Subject::Channel("news".into()))
+        ..to_play(&gate, Subject::Channel("news".into()))
     };
     let (_, bound) = gate.mint(order, NOW).unwrap();
     let news = ask(Wanted::Channel("news"));
@@ -173,12 +177,9 @@ fn a_grant_opens_one_thing_for_its_actions_in_its_place() {
 #[test]
 fn revoking_reaches_what_runs() {
     let gate = gate();
-    let order = Order {
-        share: Some(SHARE),
-        ..Order::play(Subject::Asset(ASSET))
-    };
     let admit = || {
-        let (grant, text) = gate.mint(order.clone(), NOW).unwrap();
+        let basis = gate.basis(Subject::Asset(ASSET), Some(SHARE));
+        let (grant, text) = gate.mint(Order::play(basis), NOW).unwrap();
         let admitted = gate.admit(&text, &ask(Wanted::Asset(ASSET)), NOW).unwrap();
         (grant.session, text, admitted)
     };
@@ -215,17 +216,36 @@ fn revoking_reaches_what_runs() {
 }
 
 #[test]
+fn what_is_revoked_while_a_grant_is_being_decided_ends_it() {
+    let gate = gate();
+    let asset = || Subject::Asset(ASSET);
+    for revoked in [asset(), Subject::Share(SHARE)] {
+        let basis = gate.basis(asset(), Some(SHARE));
+        let (grant, first) = gate.mint(Order::play(basis.clone()), NOW).unwrap();
+        check(&gate, &first, 0, Ok(()));
+        gate.set_epoch(revoked.clone(), gate.epoch(&revoked) + 1);
+        for basis in [basis, grant.basis()] {
+            let (_, late) = gate.mint(Order::play(basis), NOW).unwrap();
+            check(&gate, &late, 0, Err(Refused::Revoked));
+        }
+    }
+    check(&gate, &play(&gate), 0, Ok(()));
+}
+
+#[test]
 fn a_rotated_key_verifies_and_the_newest_signs() {
     let gate = gate();
     let old = play(&gate);
     gate.set_keys(KeyRing::new(vec![key(1), key(3), key(2)]));
-    let (grant, new) = gate.mint(Order::play(Subject::Asset(ASSET)), NOW).unwrap();
+    let (grant, new) = gate
+        .mint(to_play(&gate, Subject::Asset(ASSET)), NOW)
+        .unwrap();
     assert_eq!(grant.key, 3);
     check(&gate, &old, 0, Ok(()));
     check(&gate, &new, 0, Ok(()));
     gate.set_keys(KeyRing::default());
     check(&gate, &new, 0, Err(Refused::UnknownKey));
-    assert!(gate.mint(Order::play(Subject::Channels), NOW).is_none());
+    assert!(gate.mint(to_play(&gate, Subject::Channels), NOW).is_none());
 }
 
 #[test]
@@ -236,6 +256,11 @@ fn what_is_saved_and_restored_goes_on() {
     check(&before, &ended, 0, Ok(()));
     let saved = before.unsaved(NOW);
     assert_eq!((saved.len(), before.unsaved(NOW).len()), (2, 0));
+    // A hundredth of what it may be idle for is not worth a write.
+    check(&before, &idle, 864, Ok(()));
+    assert_eq!(before.unsaved(NOW + 864_000), []);
+    check(&before, &idle, 865, Ok(()));
+    assert_eq!(before.unsaved(NOW + 865_000).len(), 1);
     let session = open(&ended, &KeyRing::new(vec![key(1)])).unwrap().session;
 
     let after = gate();
@@ -387,7 +412,10 @@ proptest! {
 fn ids_that_do_not_fit_are_not_sealed() {
     let gate = gate();
     for id in [String::new(), "x".repeat(65)] {
-        assert!(gate.mint(Order::play(Subject::Channel(id)), NOW).is_none());
+        assert!(
+            gate.mint(to_play(&gate, Subject::Channel(id)), NOW)
+                .is_none()
+        );
     }
 }
 

@@ -63,8 +63,9 @@ impl Film {
         };
         let asset = gateway.vod.add(film).await?;
         let now_ms = gateway.vod.now_ms();
-        let order = Order::play(Subject::Asset(asset.id));
-        let minted = gateway.grants.gate().mint(order, now_ms);
+        let gate = gateway.grants.gate();
+        let order = Order::play(gate.basis(Subject::Asset(asset.id), None));
+        let minted = gate.mint(order, now_ms);
         let (_, grant) = minted.context("no grant can be signed")?;
         let id = asset.id.to_string();
         let options = ShareOptions {

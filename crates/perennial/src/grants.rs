@@ -1,8 +1,8 @@
 //! `perennial grant`: made and ended from the command line, also beside a running gateway.
 
-use anyhow::{Context, bail};
-use base::ChannelId;
-use grant::{Actions, Order, Subject};
+use anyhow::{Context, anyhow, bail};
+use grant::issuer::Target;
+use grant::{Actions, Order};
 
 use crate::app::{self, Beside, with_hint};
 use crate::cli::{Exit, GrantVerb};
@@ -29,36 +29,33 @@ async fn carry_out(verb: GrantVerb, beside: &Beside) -> anyhow::Result<Exit> {
             } else {
                 Actions::PLAY
             };
-            let order = |scope| Order {
+            let order = |basis| Order {
                 actions,
                 must_start: !until_revoked,
-                ..Order::play(scope)
+                ..Order::play(basis)
             };
-            let (grant, path) = match (asset, channel.as_deref()) {
-                (Some(asset), _) => {
-                    let asset = beside.vod.wanted(&asset).await?;
-                    let path = beside.vod.entry_path(&asset)?;
-                    let (grant, text) = mint(beside, order(Subject::Asset(asset.id)))?;
-                    (grant, format!("/vod/{}/{text}/{path}", asset.id))
-                }
-                (None, Some("*")) => {
-                    let (grant, text) = mint(beside, order(Subject::Channels))?;
-                    (grant, format!("/live/g/{text}/channels.m3u"))
-                }
-                (None, Some(id)) => {
-                    let id: ChannelId = id.parse()?;
-                    if !beside.has_channel(&id).await? {
-                        log::complain(&format!(
-                            "there is no channel \"{id}\" yet; the grant is for it when there is"
-                        ));
-                    }
-                    let (grant, text) = mint(beside, order(Subject::Channel(id.to_string())))?;
-                    (grant, format!("/live/g/{text}/{id}/index.m3u8"))
-                }
+            let target = match (asset, channel) {
+                (Some(asset), _) => Target::Asset(asset),
+                (None, Some(channel)) => Target::Channel(channel),
                 (None, None) => bail!("give --asset or --channel"),
             };
-            log::complain(&format!("grant {}", grant.session));
-            log::say(&format!("{}\n", beside.link(&path)));
+            if let Target::Channel(id) = &target
+                && id != "*"
+                && !beside.has_channel(&id.parse()?).await?
+            {
+                log::complain(&format!(
+                    "there is no channel \"{id}\" yet; the grant is for it when there is"
+                ));
+            }
+            let minted = server::create_grant(&beside.vod, &beside.grants, &target, order).await;
+            let minted = minted.map_err(|problem| anyhow!("{}", problem.detail()))?;
+            log::complain(&format!("grant {}", minted.grant.session));
+            for path in [Some(minted.url), minted.download_url]
+                .into_iter()
+                .flatten()
+            {
+                log::say(&format!("{}\n", beside.link(&path)));
+            }
         }
         GrantVerb::Revoke { id, .. } => {
             let session: grant::SessionId =
@@ -79,9 +76,4 @@ async fn carry_out(verb: GrantVerb, beside: &Beside) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
-}
-
-fn mint(beside: &Beside, order: Order) -> anyhow::Result<(grant::Grant, String)> {
-    let minted = beside.grants.gate().mint(order, beside.vod.now_ms());
-    minted.context("no grant can be signed")
 }

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, bail};
 use base::Redacted;
-use grant::{ShareId, Subject};
 use server::ShareOptions;
 
 use crate::app::{self, Beside, with_hint};
@@ -68,18 +67,9 @@ async fn carry_out(verb: ShareVerb, beside: &Beside) -> anyhow::Result<Exit> {
         }
         ShareVerb::Revoke { token, .. } => {
             let token = token_of(&token);
-            let subject = Subject::Share(ShareId::of(token));
-            if beside
-                .store
-                .share(token)
-                .await
-                .map_err(with_hint)?
-                .is_none()
-            {
+            if !beside.grants.end_share(token).await.map_err(with_hint)? {
                 bail!("there is no such share\n  hint: perennial share list shows them");
             }
-            beside.grants.revoke(subject).await.map_err(with_hint)?;
-            beside.store.delete_share(token).await.map_err(with_hint)?;
             log::complain("revoked; what came from it ends within a second");
         }
     }

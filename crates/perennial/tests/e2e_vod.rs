@@ -68,14 +68,21 @@ impl Stage {
         Self { s3, gateway }
     }
 
-    async fn add(&self, input: Value) -> String {
-        let answer = self
-            .gateway
-            .admin(Method::POST, "/api/v1/assets", &input.to_string())
-            .await;
+    async fn admin(&self, method: Method, path: &str, input: &str, status: u16) -> Value {
+        let answer = self.gateway.admin(method, path, input).await;
         let body = body(&answer);
-        assert_eq!(answer.status, 201, "{body}");
-        body["id"].as_str().unwrap().to_owned()
+        assert_eq!(answer.status, status, "{path}: {body}");
+        body
+    }
+
+    async fn post(&self, path: &str, input: &Value) -> Value {
+        self.admin(Method::POST, path, &input.to_string(), 201)
+            .await
+    }
+
+    async fn add(&self, input: Value) -> String {
+        let added = self.post("/api/v1/assets", &input).await;
+        added["id"].as_str().unwrap().to_owned()
     }
 
     /// The only asset there is.
@@ -102,12 +109,7 @@ impl Stage {
     }
 
     async fn mint(&self, input: Value) -> (String, String) {
-        let answer = self
-            .gateway
-            .admin(Method::POST, "/api/v1/grants", &input.to_string())
-            .await;
-        let minted = body(&answer);
-        assert_eq!(answer.status, 201, "{minted}");
+        let minted = self.post("/api/v1/grants", &input).await;
         (
             minted["id"].as_str().unwrap().into(),
             minted["url"].as_str().unwrap().into(),
@@ -116,12 +118,8 @@ impl Stage {
 
     async fn share(&self, id: &str, input: Value) -> String {
         let path = format!("/api/v1/assets/{id}/shares");
-        let answer = self
-            .gateway
-            .admin(Method::POST, &path, &input.to_string())
-            .await;
-        assert_eq!(answer.status, 201, "{}", body(&answer));
-        body(&answer)["token"].as_str().unwrap().to_owned()
+        let share = self.post(&path, &input).await;
+        share["token"].as_str().unwrap().to_owned()
     }
 
     /// The metrics say what the bucket was asked: at least for so many bytes.
@@ -149,6 +147,12 @@ impl Stage {
             String::from_utf8_lossy(&answer.body)
         );
         answer
+    }
+
+    /// Where an answer says that something plays.
+    async fn url(&self, path: &str) -> String {
+        let answer = body(&self.is(path, 200).await);
+        answer["url"].as_str().unwrap().to_owned()
     }
 
     async fn detail(&self, path: &str, status: u16) -> String {
@@ -432,13 +436,23 @@ async fn tokens_of_others_are_taken_and_bad_ones_told_apart() {
         .unwrap()
         .to_owned();
     let revoke = format!("/api/v1/assets/{id}/revoke");
-    assert_eq!(
-        stage.gateway.admin(Method::POST, &revoke, "").await.status,
-        204
-    );
+    stage.admin(Method::POST, &revoke, "", 204).await;
     stage.detail(&at("master.m3u8", &good), 403).await;
     let later = json!({ "sub": "hls", "pfx": "processed/film 1", "exp": now_s() + 3600, "iat": now_s() + 2 });
     stage.is(&at("master.m3u8", &hls_token(&later)), 200).await;
+
+    // One token may be for many films.
+    let shelf =
+        json!({ "sub": "hls", "pfx": "processed", "exp": now_s() + 3600, "iat": now_s() + 2 });
+    let shelf = hls_token(&shelf);
+    put_film(&stage.s3, "processed/film 2");
+    for film in ["film%201", "film%202", "film%201"] {
+        let list = format!("{film}/v%200/index.m3u8");
+        let list = stage.is(&at(&list, &shelf), 200).await;
+        let list = String::from_utf8(list.body.to_vec()).unwrap();
+        let media = list.lines().find(|line| line.ends_with(".ts")).unwrap();
+        stage.is(&media["../../../..".len()..], 200).await;
+    }
     stage.no_secrets(&[&good]);
 }
 
@@ -477,6 +491,81 @@ async fn a_token_that_does_not_say_when_it_was_made_ends_with_a_revocation() {
     let mut before = lives(0);
     before["exp"] = json!(made + 58);
     stage.detail(&at(before), 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_does_not_outlive_what_was_removed_where_it_leads() {
+    let mut stage = Stage::new("tunnel").await;
+    let token = |below: &str, later: bool| {
+        let mut claims = json!({ "sub": "hls", "pfx": below, "exp": now_s() + 3600 });
+        if later {
+            claims["iat"] = json!(now_s() + 2);
+        }
+        hls_token(&claims)
+    };
+    let of_film = |path: &str, later| {
+        let token = token("processed/film 1", later);
+        format!("/stream/hls/{path}?token={token}")
+    };
+    stage.is(&of_film("master.m3u8", false), 200).await;
+    let film = format!("/api/v1/assets/{}", stage.film_id().await);
+    stage.admin(Method::DELETE, &film, "", 204).await;
+    for restarted in [false, true] {
+        if restarted {
+            assert!(stage.gateway.start_again().await);
+        }
+        // Nor by another list of it, nor from above; what was never part of it is none of its business.
+        stage.detail(&of_film("master.m3u8", false), 403).await;
+        stage.detail(&of_film("v%200/index.m3u8", false), 403).await;
+        let above = token("processed", false);
+        let above = format!("/stream/hls/film%201/master.m3u8?token={above}");
+        stage.detail(&above, 403).await;
+        put_film(&stage.s3, "processed/film 2");
+        let other = token("processed/film 2", false);
+        stage
+            .is(&format!("/stream/hls/master.m3u8?token={other}"), 200)
+            .await;
+        stage.is(&of_film("master.m3u8", true), 200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditions_hold_wherever_there_are_ranges() {
+    let stage = Stage::new("tunnel").await;
+    let film = stage.film().await;
+    let order = json!({ "asset": film, "actions": ["play", "download"] });
+    let minted = stage.post("/api/v1/grants", &order).await;
+    let url = |name: &str| minted[name].as_str().unwrap().to_owned();
+    let segment = url("url").replace("master.m3u8", "v%200/seg%2B0%25.ts");
+    for path in [segment, url("download_url")] {
+        let whole = stage.is(&path, 200).await;
+        let (length, etag) = (whole.body.len(), header(&whole, "etag").to_owned());
+        let (some, none) = (("range", "bytes=1-3"), ("range", "bytes=9999999-"));
+        for (headers, status, sent) in [
+            (vec![some], 206, 3),
+            (vec![some, ("if-range", etag.as_str())], 206, 3),
+            (vec![some, ("if-range", "\"else\"")], 200, length),
+            (vec![("range", "bytes=0-0,2-2")], 200, length),
+            (vec![("if-match", etag.as_str())], 200, length),
+            (vec![some, ("if-none-match", etag.as_str())], 304, 0),
+        ] {
+            let answer = stage.gateway.send(Method::GET, &path, &headers, "").await;
+            let got = (answer.status, answer.body.len());
+            assert_eq!(got, (status, sent), "{headers:?}");
+        }
+        let other = [("if-match", "\"else\"")];
+        let answer = stage.gateway.send(Method::GET, &path, &other, "").await;
+        assert_eq!(answer.status, 412);
+        let answer = stage.gateway.send(Method::GET, &path, &[none], "").await;
+        assert_eq!(answer.status, 416);
+        assert_eq!(
+            header(&answer, "content-range"),
+            format!("bytes */{length}")
+        );
+        let head = stage.gateway.send(Method::HEAD, &path, &[some], "").await;
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        assert_eq!(header(&head, "content-length"), length.to_string());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -671,14 +760,9 @@ async fn a_grant_opens_playlist_segment_and_key_in_each_mode_and_nothing_forged_
                 .is(&format!("/download/{film}/{grant}/{path}"), 403)
                 .await;
         }
-        assert_eq!(
-            stage
-                .gateway
-                .admin(Method::DELETE, &format!("/api/v1/grants/{id}"), "")
-                .await
-                .status,
-            204
-        );
+        stage
+            .admin(Method::DELETE, &format!("/api/v1/grants/{id}"), "", 204)
+            .await;
         for path in paths {
             stage.is(&format!("{base}{path}"), 403).await;
         }
@@ -758,14 +842,9 @@ async fn revoking_stops_a_transfer_within_a_second_and_outlives_a_restart() {
     while connection.read().len() < 1 << 20 {
         assert!(connection.read_some(65_536).await > 0, "it flows");
     }
-    assert_eq!(
-        stage
-            .gateway
-            .admin(Method::DELETE, &format!("/api/v1/grants/{id}"), "")
-            .await
-            .status,
-        204
-    );
+    stage
+        .admin(Method::DELETE, &format!("/api/v1/grants/{id}"), "", 204)
+        .await;
     // What the sockets hold still comes; then it ends, long before the end.
     let began = std::time::Instant::now();
     while connection.read_some(1 << 20).await > 0 {
@@ -784,14 +863,9 @@ async fn revoking_stops_a_transfer_within_a_second_and_outlives_a_restart() {
     assert!(stage.gateway.start().await);
     stage.is(&kept, 200).await;
     stage.is(&url, 403).await;
-    assert_eq!(
-        stage
-            .gateway
-            .admin(Method::POST, "/api/v1/assets/film/revoke", "")
-            .await
-            .status,
-        204
-    );
+    stage
+        .admin(Method::POST, "/api/v1/assets/film/revoke", "", 204)
+        .await;
     stage.is(&kept, 403).await;
     assert!(stage.gateway.start_again().await);
     stage.is(&kept, 403).await;
@@ -897,14 +971,7 @@ async fn a_share_shows_what_it_should_to_whom_it_should() {
     let play = format!("{show}/stream/{film}");
     stage.detail(&play, 403).await;
     stage.detail(&format!("{play}?share_session=x"), 403).await;
-    let url = body(
-        &stage
-            .is(&format!("{play}?share_session={session}"), 200)
-            .await,
-    )["url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let url = stage.url(&format!("{play}?share_session={session}")).await;
     stage.is(&url, 200).await;
     stage
         .detail(
@@ -937,54 +1004,28 @@ async fn a_share_shows_what_it_should_to_whom_it_should() {
     assert_eq!(enter(password).await.status, 403);
     let opened = body(&enter("another").await);
     let session = opened["share_session"].as_str().unwrap();
-    let url = body(
-        &stage
-            .is(&format!("{play}?share_session={session}"), 200)
-            .await,
-    )["url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let url = stage.url(&format!("{play}?share_session={session}")).await;
     stage.is(&url, 200).await;
-    assert_eq!(
-        stage
-            .gateway
-            .admin(Method::PATCH, &patch, r#"{"is_enabled":false}"#)
-            .await
-            .status,
-        200
-    );
+    stage
+        .admin(Method::PATCH, &patch, r#"{"is_enabled":false}"#, 200)
+        .await;
     stage.detail(&show, 403).await;
     stage.detail(&url, 403).await;
     stage
         .detail(&format!("{play}?share_session={session}"), 403)
         .await;
-    assert_eq!(
-        stage
-            .gateway
-            .admin(
-                Method::PATCH,
-                &patch,
-                r#"{"is_enabled":true,"password":null}"#
-            )
-            .await
-            .status,
-        200
-    );
+    stage
+        .admin(
+            Method::PATCH,
+            &patch,
+            r#"{"is_enabled":true,"password":null}"#,
+            200,
+        )
+        .await;
     stage.is(&play, 200).await;
-    let url = body(&stage.is(&play, 200).await)["url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let url = stage.url(&play).await;
     let past = json!({ "expires_at": (now_s() - 1) * 1000 }).to_string();
-    assert_eq!(
-        stage
-            .gateway
-            .admin(Method::PATCH, &patch, &past)
-            .await
-            .status,
-        200
-    );
+    stage.admin(Method::PATCH, &patch, &past, 200).await;
     stage.detail(&show, 410).await;
     stage.detail(&play, 410).await;
     stage.detail(&url, 403).await;
@@ -992,11 +1033,8 @@ async fn a_share_shows_what_it_should_to_whom_it_should() {
 
     // Views and downloads.
     let play = format!("/share/{open}/stream/{film}");
-    let saved = body(&stage.is(&format!("{play}?download=true"), 200).await)["url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let saved = stage.is(&saved, 200).await;
+    let running = stage.url(&format!("{play}?download=true")).await;
+    let saved = stage.is(&running, 200).await;
     assert_eq!(
         (saved.body.as_ref(), header(&saved, "content-disposition")),
         (
@@ -1022,15 +1060,14 @@ async fn a_share_shows_what_it_should_to_whom_it_should() {
         stage.gateway.json(&format!("/api/v1/shares/{open}")).await["views"],
         json!(2)
     );
-    assert_eq!(
-        stage
-            .gateway
-            .admin(Method::DELETE, &format!("/api/v1/shares/{open}"), "")
-            .await
-            .status,
-        204
-    );
+    stage
+        .admin(Method::DELETE, &format!("/api/v1/shares/{open}"), "", 204)
+        .await;
     stage.detail(&format!("/share/{open}"), 404).await;
+    stage.is(&running, 403).await;
+    stage
+        .admin(Method::DELETE, &format!("/api/v1/shares/{open}"), "", 404)
+        .await;
     stage.no_secrets(&[session, "another"]);
 }
 
@@ -1165,6 +1202,19 @@ async fn an_issuers_token_is_exchanged_once() {
         let answer = exchange(&bad).await;
         assert_eq!(answer.status, status, "{}", body(&answer));
     }
+    // Who comes too early has not used the token up.
+    let early = jwt(
+        key,
+        &head,
+        &json!({ "aud": "perennial", "exp": now_s() + 60, "jti": "4", "asset": "later" }),
+    );
+    assert_eq!(exchange(&early).await.status, 404);
+    stage.s3.put("pictures/poster.jpg", "a picture");
+    let picture = json!({ "library": "media", "kind": "image", "name": "N", "slug": "later",
+        "processed_key": "pictures/poster.jpg" });
+    stage.add(picture).await;
+    assert_eq!(exchange(&early).await.status, 201);
+    assert_eq!(exchange(&early).await.status, 409);
     stage.no_secrets(&[&good, key]);
 }
 
@@ -1230,14 +1280,9 @@ async fn live_channels_want_grants_where_the_configuration_says_so() {
         .send(format!("GET {ts} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes())
         .await;
     assert!(connection.read_some(65_536).await > 0);
-    assert_eq!(
-        stage
-            .gateway
-            .admin(Method::DELETE, &format!("/api/v1/grants/{id}"), "")
-            .await
-            .status,
-        204
-    );
+    stage
+        .admin(Method::DELETE, &format!("/api/v1/grants/{id}"), "", 204)
+        .await;
     stage.is(&url, 403).await;
     stage.is(&other, 200).await;
     let ended = wait_until(Duration::from_secs(10), "the stream's end", async || {
@@ -1293,10 +1338,7 @@ async fn the_command_line_works_beside_the_gateway() {
     ]);
     assert_eq!(code, Some(0), "{errors}");
     let shown = body(&stage.is(&link, 200).await);
-    let url = body(&stage.is(&format!("{link}/stream/{id}"), 200).await)["url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let url = stage.url(&format!("{link}/stream/{id}")).await;
     assert_eq!(shown["title"], "T");
     stage.is(&url, 200).await;
     assert!(
@@ -1338,6 +1380,19 @@ async fn the_command_line_works_beside_the_gateway() {
     let (_, link, _) = run(&["share", "create", &id]);
     assert!(link.starts_with("https://tv.example/share/"), "{link}");
     assert_eq!(run(&["share", "revoke", &link]).0, Some(0));
+    let (_, list, _) = run(&["asset", "list", "poster"]);
+    let poster = list.split('\t').next().unwrap();
+    let (code, links, errors) = run(&["grant", "mint", "--asset", poster, "--download"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let links: Vec<_> = links.lines().collect();
+    let [plays, saves] = links[..] else {
+        panic!("{links:?}");
+    };
+    for (link, face, status) in [(plays, "/vod/", 302), (saves, "/download/", 200)] {
+        let path = link.strip_prefix("https://tv.example").unwrap();
+        assert!(path.starts_with(&format!("{face}{poster}/")), "{path}");
+        stage.is(path, status).await;
+    }
     let (code, link, errors) = run(&["grant", "mint", "--channel", "nope"]);
     assert!(link.starts_with("https://tv.example/live/g/"), "{link}");
     assert!(
@@ -1369,8 +1424,16 @@ async fn the_command_line_works_beside_the_gateway() {
     }
     assert!(errors.contains("shorter than 32 bytes"), "{errors}");
     more("");
+    stage.s3.take_seen();
     let (code, said, errors) = run(&["check"]);
     assert_eq!(code, Some(0), "{said}{errors}");
+    let mut seen = stage.s3.take_seen();
+    seen.retain(|seen| !seen.target.contains("X-Amz-Signature"));
+    let unsigned = seen
+        .iter()
+        .map(|seen| (&seen.method, seen.range.as_deref()));
+    let unsigned: Vec<_> = unsigned.collect();
+    assert_eq!(unsigned, [(&Method::GET, Some("bytes=0-0"))]);
     for line in [
         "private: an unsigned request gets 403",
         "a presigned GET works",

@@ -11,8 +11,9 @@ use std::time::Duration;
 use base::{Clock, Redacted};
 use grant::hls_token::HlsToken;
 use grant::issuer::Issuer;
-use grant::{Gate, Grant, Key, KeyRing, Order, Rules, SavedSession, SessionId, Subject};
-use store::{RevocationMark, Store, StoredSession};
+use grant::{Gate, Grant, Key, KeyRing, Order, Rules, SavedSession, SessionId, ShareId, Subject};
+use store::{Revocation, RevocationMark, Store, StoredEpoch, StoredSession};
+use vod::Asset;
 
 use crate::error::Problem;
 
@@ -41,8 +42,9 @@ struct Inner {
     hls_secret: RwLock<Redacted<Vec<u8>>>,
     hls_lifetime: RwLock<Option<Duration>>,
     issuers: RwLock<Arc<Vec<Issuer>>>,
-    /// When each subject was revoked last, for tokens that carry no epoch.
-    revoked_ms: RwLock<HashMap<Subject, i64>>,
+    /// When each subject and each place was revoked last, as the store names them: for tokens that carry
+    /// no epoch.
+    revoked_ms: RwLock<HashMap<String, i64>>,
     mark: Mutex<RevocationMark>,
 }
 
@@ -144,6 +146,9 @@ impl Grants {
     pub async fn save(&self) {
         let now_ms = self.now_ms();
         let used = self.0.gate.unsaved(now_ms);
+        if used.is_empty() {
+            return;
+        }
         let used: Vec<_> = used
             .iter()
             .map(|session| StoredSession {
@@ -179,8 +184,10 @@ impl Grants {
     /// # Errors
     /// A store that fails, then it goes on; or too many were ended one by one.
     pub async fn revoke_session(&self, session: SessionId) -> Result<(), Problem> {
-        self.0.store.revoke_session(&session.to_string()).await?;
-        if self.0.gate.revoke(session) {
+        let revocation = self.0.store.revoke_session(&session.to_string()).await?;
+        let remembered = self.0.gate.revoke(session);
+        self.mark().follow(revocation);
+        if remembered {
             return Ok(());
         }
         Err(Problem::new(
@@ -196,16 +203,40 @@ impl Grants {
     /// # Errors
     /// A store that fails; then it goes on.
     pub async fn revoke(&self, subject: Subject) -> Result<(), store::Error> {
-        let raised = self.0.store.raise_epoch(&subject.to_string()).await?;
-        self.raise(subject, raised.epoch, raised.changed_ms);
-        Ok(())
+        self.raise(&subject.to_string()).await
     }
 
-    /// Whether a token of another minter was certainly made after its asset was last revoked. One that
+    /// Ends the tokens of other minters for what lies at an asset's place: they would open whatever is
+    /// registered there next.
+    ///
+    /// # Errors
+    /// A store that fails; then they go on.
+    pub async fn revoke_place(&self, asset: &Asset) -> Result<(), store::Error> {
+        match asset.place() {
+            Some(place) => self.raise(&at_place(&place)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a share away, and ends what came from it; `false` if there is none.
+    ///
+    /// # Errors
+    /// A store that fails; then it goes on.
+    pub async fn end_share(&self, token: &str) -> Result<bool, store::Error> {
+        let subject = Subject::Share(ShareId::of(token)).to_string();
+        let deleted = self.0.store.delete_share(token, &subject).await?;
+        let Some(revoked) = deleted else {
+            return Ok(false);
+        };
+        self.note(revoked);
+        Ok(true)
+    }
+
+    /// Whether a token of another minter was certainly made after what it opens was last revoked. One that
     /// does not say when it was made might be from before, however late it is first seen: without a
     /// promise of how long such tokens live, none of them outlives a revocation.
-    pub(crate) fn outlives(&self, token: &HlsToken, subject: &Subject) -> bool {
-        let Some(revoked_ms) = self.revoked_ms(subject) else {
+    pub(crate) fn outlives(&self, token: &HlsToken, asset: &Asset) -> bool {
+        let Some(revoked_ms) = self.revoked_ms(token, asset) else {
             return true;
         };
         let lifetime = *self
@@ -220,14 +251,18 @@ impl Grants {
         made_s.is_some_and(|s| s.saturating_mul(1000) > revoked_ms)
     }
 
-    /// When a subject was revoked last, in milliseconds since the Unix epoch.
-    fn revoked_ms(&self, subject: &Subject) -> Option<i64> {
+    /// When an asset was revoked last, or whatever else lay where the token leads to it, in milliseconds since
+    /// the Unix epoch.
+    fn revoked_ms(&self, token: &HlsToken, asset: &Asset) -> Option<i64> {
+        let places = asset.places(&token.prefix);
+        let mut subjects: Vec<_> = places.iter().map(|place| at_place(place)).collect();
+        subjects.push(Subject::Asset(asset.id).to_string());
         let all = self
             .0
             .revoked_ms
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        all.get(subject).copied()
+        subjects.iter().filter_map(|of| all.get(of)).max().copied()
     }
 
     pub(crate) fn hls_secret(&self) -> Redacted<Vec<u8>> {
@@ -271,9 +306,7 @@ impl Grants {
         });
         self.0.gate.set_keys(KeyRing::new(keys.collect()));
         for epoch in self.0.store.epochs().await? {
-            if let Ok(subject) = epoch.subject.parse() {
-                self.raise(subject, epoch.epoch, epoch.changed_ms);
-            }
+            self.learn(epoch);
         }
         let (sessions, revoked) = self.0.store.sessions().await?;
         let sessions: Vec<_> = sessions
@@ -292,18 +325,36 @@ impl Grants {
         Ok(())
     }
 
-    fn raise(&self, subject: Subject, epoch: i64, changed_ms: i64) {
+    async fn raise(&self, subject: &str) -> Result<(), store::Error> {
+        self.note(self.0.store.raise_epoch(subject).await?);
+        Ok(())
+    }
+
+    /// One of our own.
+    fn note(&self, (epoch, revocation): (StoredEpoch, Revocation)) {
+        self.learn(epoch);
+        self.mark().follow(revocation);
+    }
+
+    fn learn(&self, revoked: StoredEpoch) {
+        if let Ok(subject) = revoked.subject.parse() {
+            let epoch = revoked.epoch.unsigned_abs();
+            self.0.gate.set_epoch(subject, epoch);
+        }
         let mut all = self
             .0
             .revoked_ms
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        all.insert(subject.clone(), changed_ms);
-        drop(all);
-        self.0.gate.set_epoch(subject, epoch.unsigned_abs());
+        all.insert(revoked.subject, revoked.changed_ms);
     }
 
     fn mark(&self) -> std::sync::MutexGuard<'_, RevocationMark> {
         self.0.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// As the store names a place, beside the subjects of grants.
+fn at_place(place: &str) -> String {
+    format!("place:{place}")
 }

@@ -45,4 +45,4 @@ pub use usenet::{
     Announce, Indexer, LibrarySettings, NzbHost, UsenetFace, UsenetSettings, properties_of,
     results_of,
 };
-pub use vod::{ShareOptions, create_share, describe_share};
+pub use vod::{Minted, ShareOptions, create_grant, create_share, describe_share};

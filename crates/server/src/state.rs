@@ -17,6 +17,7 @@ use store::{KeyRing, Store};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa::ToSchema;
+use uuid::Uuid;
 use vod::Vod;
 
 use crate::error::Problem;
@@ -37,8 +38,9 @@ pub struct Inner {
     pub(crate) usenet: UsenetFace,
     pub(crate) grants: Grants,
     pub(crate) throttles: Throttles,
-    /// Tokens from elsewhere, by their SHA-256, and the grants that stand for them here.
-    adopted: Cache<[u8; 32], String>,
+    /// Tokens from elsewhere, by their SHA-256, and the grants that stand for them here: one for each
+    /// asset, of which a token's prefix may hold many.
+    adopted: Cache<([u8; 32], Uuid), String>,
     /// Sessions of shares whose view was counted.
     counted: Cache<SessionId, ()>,
     pub(crate) store: Store,
@@ -165,14 +167,15 @@ impl App {
         self.settings.viewers_need_grants.load(Ordering::Relaxed)
     }
 
-    /// The grant that stands for a token from elsewhere: the same for as long as the token lives, so
+    /// The grant for an asset that stands for a token from elsewhere: the same for as long as the token lives, so
     /// that its viewer has one session.
     pub(crate) async fn adopted(
         &self,
         token: &str,
+        asset: Uuid,
         mint: impl FnOnce() -> Result<String, Problem>,
     ) -> Result<String, Problem> {
-        let id = Sha256::digest(token).into();
+        let id = (Sha256::digest(token).into(), asset);
         let minted = self.adopted.try_get_with(id, async { mint() });
         minted.await.map_err(|problem| Problem::clone(&problem))
     }

@@ -36,6 +36,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "import notes",
         include_str!("../migrations/0005_import_notes.sql"),
     ),
+    (
+        6,
+        "revocations",
+        include_str!("../migrations/0006_revocations.sql"),
+    ),
 ];
 const SCHEMA: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 /// The name that sqlx gives it.

@@ -1,7 +1,7 @@
 //! What grants need across restarts: sessions in use, what was revoked, and which issuers' tokens were
 //! exchanged. What any of it means is the gate's business.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use crate::{Error, Store, unix_ms};
 
@@ -27,10 +27,33 @@ pub struct StoredEpoch {
 
 /// Differs from an earlier one if anything was revoked, or a secret was added, in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RevocationMark(i64, i64, i64);
+pub struct RevocationMark {
+    revocations: i64,
+    secrets: i64,
+}
+
+/// The number of a revocation, of those of all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation(i64);
+
+/// The row of `grant_epochs` that counts every revocation. No subject has no name.
+const EVERYTHING: &str = "";
+/// Ended sessions that had begun are remembered for so long: longer than any grant may wait for its first
+/// use (a week), so that none begins anew.
+const ENDED_KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+impl RevocationMark {
+    /// Takes a revocation of our own along, unless others came before it that we have not seen.
+    pub fn follow(&mut self, own: Revocation) {
+        if own.0 == self.revocations + 1 {
+            self.revocations = own.0;
+        }
+    }
+}
 
 impl Store {
-    /// Keeps the last uses of sessions, and forgets those last used before `forget_ms`.
+    /// Keeps the last uses of sessions, and forgets those last used before `forget_ms`, and what was ended so
+    /// long ago that it does not matter.
     ///
     /// # Errors
     /// A database that fails; then none is kept.
@@ -45,17 +68,21 @@ impl Store {
             for session in sessions {
                 sqlx::query(
                     "INSERT INTO grant_sessions (id, used_ms, revoked) VALUES ($1, $2, 0) \
-                     ON CONFLICT (id) DO UPDATE SET used_ms = excluded.used_ms",
+                     ON CONFLICT (id) DO UPDATE SET used_ms = excluded.used_ms \
+                     WHERE grant_sessions.revoked = 0",
                 )
                 .bind(session.id.as_str())
                 .bind(session.used_ms)
                 .execute(&mut *transaction)
                 .await?;
             }
-            sqlx::query("DELETE FROM grant_sessions WHERE revoked = 0 AND used_ms < $1")
-                .bind(forget_ms)
-                .execute(&mut *transaction)
-                .await?;
+            for (revoked, before_ms) in [(0_i64, forget_ms), (2, unix_ms() - ENDED_KEPT_MS)] {
+                sqlx::query("DELETE FROM grant_sessions WHERE revoked = $1 AND used_ms < $2")
+                    .bind(revoked)
+                    .bind(before_ms)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
             transaction.commit().await
         })
         .await
@@ -90,42 +117,38 @@ impl Store {
     ///
     /// # Errors
     /// A database that fails; then it goes on.
-    pub async fn revoke_session(&self, id: &str) -> Result<(), Error> {
+    pub async fn revoke_session(&self, id: &str) -> Result<Revocation, Error> {
         let db = &self.0.db;
-        let put = sqlx::query(
-            "INSERT INTO grant_sessions (id, used_ms, revoked) VALUES ($1, $2, 1) \
-             ON CONFLICT (id) DO UPDATE SET revoked = 1",
-        )
-        .bind(id)
-        .bind(unix_ms())
-        .execute(&db.pool);
-        db.run("revoking a session", put).await?;
-        Ok(())
+        let now_ms = unix_ms();
+        db.run("revoking a session", async {
+            let mut transaction = db.pool.begin().await?;
+            sqlx::query(
+                "INSERT INTO grant_sessions (id, used_ms, revoked) VALUES ($1, $2, 1) \
+                 ON CONFLICT (id) DO UPDATE SET used_ms = excluded.used_ms, \
+                 revoked = CASE grant_sessions.revoked WHEN 1 THEN 1 ELSE 2 END",
+            )
+            .bind(id)
+            .bind(now_ms)
+            .execute(&mut *transaction)
+            .await?;
+            let count = raise(&mut transaction, EVERYTHING, now_ms).await?;
+            transaction.commit().await?;
+            Ok(Revocation(count))
+        })
+        .await
     }
 
     /// Ends everything that hangs on `subject` now. Its new epoch.
     ///
     /// # Errors
     /// A database that fails; then nothing ends.
-    pub async fn raise_epoch(&self, subject: &str) -> Result<StoredEpoch, Error> {
+    pub async fn raise_epoch(&self, subject: &str) -> Result<(StoredEpoch, Revocation), Error> {
         let db = &self.0.db;
-        let changed_ms = unix_ms();
         db.run("revoking", async {
-            let row = sqlx::query(
-                "INSERT INTO grant_epochs (subject, epoch, changed_ms) VALUES ($1, 1, $2) \
-                 ON CONFLICT (subject) DO UPDATE \
-                 SET epoch = grant_epochs.epoch + 1, changed_ms = excluded.changed_ms \
-                 RETURNING epoch",
-            )
-            .bind(subject)
-            .bind(changed_ms)
-            .fetch_one(&db.pool)
-            .await?;
-            Ok(StoredEpoch {
-                subject: subject.to_owned(),
-                epoch: row.try_get("epoch")?,
-                changed_ms,
-            })
+            let mut transaction = db.pool.begin().await?;
+            let revoked = revoke(&mut transaction, subject).await?;
+            transaction.commit().await?;
+            Ok(revoked)
         })
         .await
     }
@@ -137,9 +160,12 @@ impl Store {
     pub async fn epochs(&self) -> Result<Vec<StoredEpoch>, Error> {
         let db = &self.0.db;
         db.run("reading revocations", async {
-            let rows = sqlx::query("SELECT subject, epoch, changed_ms FROM grant_epochs")
-                .fetch_all(&db.pool)
-                .await?;
+            let rows = sqlx::query(
+                "SELECT subject, epoch, changed_ms FROM grant_epochs WHERE subject <> $1",
+            )
+            .bind(EVERYTHING)
+            .fetch_all(&db.pool)
+            .await?;
             rows.iter()
                 .map(|row| {
                     Ok(StoredEpoch {
@@ -161,17 +187,17 @@ impl Store {
         let db = &self.0.db;
         db.run("looking for revocations", async {
             let row = sqlx::query(
-                "SELECT (SELECT COUNT(*) FROM grant_sessions WHERE revoked = 1) AS revoked, \
-                 (SELECT CAST(COALESCE(SUM(epoch), 0) AS BIGINT) FROM grant_epochs) AS epochs, \
+                "SELECT (SELECT CAST(COALESCE(SUM(epoch), 0) AS BIGINT) FROM grant_epochs \
+                 WHERE subject = $1) AS revocations, \
                  (SELECT CAST(COALESCE(SUM(id), 0) AS BIGINT) FROM secrets) AS secrets",
             )
+            .bind(EVERYTHING)
             .fetch_one(&db.pool)
             .await?;
-            Ok(RevocationMark(
-                row.try_get("revoked")?,
-                row.try_get("epochs")?,
-                row.try_get("secrets")?,
-            ))
+            Ok(RevocationMark {
+                revocations: row.try_get("revocations")?,
+                secrets: row.try_get("secrets")?,
+            })
         })
         .await
     }
@@ -202,4 +228,38 @@ impl Store {
         })
         .await
     }
+}
+
+/// Ends everything that hangs on `subject`, as part of a transaction.
+pub(crate) async fn revoke(
+    connection: &mut AnyConnection,
+    subject: &str,
+) -> Result<(StoredEpoch, Revocation), sqlx::Error> {
+    let changed_ms = unix_ms();
+    let epoch = StoredEpoch {
+        subject: subject.to_owned(),
+        epoch: raise(connection, subject, changed_ms).await?,
+        changed_ms,
+    };
+    let count = raise(connection, EVERYTHING, changed_ms).await?;
+    Ok((epoch, Revocation(count)))
+}
+
+/// The new epoch of a subject.
+async fn raise(
+    connection: &mut AnyConnection,
+    subject: &str,
+    changed_ms: i64,
+) -> Result<i64, sqlx::Error> {
+    let row = sqlx::query(
+        "INSERT INTO grant_epochs (subject, epoch, changed_ms) VALUES ($1, 1, $2) \
+         ON CONFLICT (subject) DO UPDATE \
+         SET epoch = grant_epochs.epoch + 1, changed_ms = excluded.changed_ms \
+         RETURNING epoch",
+    )
+    .bind(subject)
+    .bind(changed_ms)
+    .fetch_one(connection)
+    .await?;
+    row.try_get("epoch")
 }

@@ -34,7 +34,7 @@ use tokio::sync::watch;
 pub use assets::{ASSETS_MAX, ASSETS_PAGE, Kept, StoredAsset};
 pub use channels::{CHANNELS_MAX, DEFINITION_BYTES_MAX, StoredChannel};
 pub use error::{Error, Fault};
-pub use grants::{RevocationMark, StoredEpoch, StoredSession};
+pub use grants::{Revocation, RevocationMark, StoredEpoch, StoredSession};
 pub use imports::{IMPORTS_MAX, NZB_BYTES_MAX, NewImport, StoredImport};
 pub use keys::{KEYS_MAX, KeyId, KeyInfo, KeyRing};
 pub use location::Location;

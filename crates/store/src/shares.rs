@@ -4,6 +4,7 @@ use base::Redacted;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use crate::grants::{Revocation, StoredEpoch, revoke};
 use crate::{Error, Store, unix_ms};
 
 /// How many shares a store holds.
@@ -119,11 +120,16 @@ impl Store {
         .await
     }
 
-    /// Forgets a share and its activity. `false` if there was none.
+    /// Forgets a share and its activity, and ends everything that hangs on `subject`, which is it: at once, so
+    /// that nothing comes from it in between. `None` if there was none.
     ///
     /// # Errors
     /// A database that fails; then it is still there.
-    pub async fn delete_share(&self, token: &str) -> Result<bool, Error> {
+    pub async fn delete_share(
+        &self,
+        token: &str,
+        subject: &str,
+    ) -> Result<Option<(StoredEpoch, Revocation)>, Error> {
         let db = &self.0.db;
         db.run("deleting a share", async {
             let mut transaction = db.pool.begin().await?;
@@ -135,8 +141,12 @@ impl Store {
                 .bind(token)
                 .execute(&mut *transaction)
                 .await?;
+            if deleted.rows_affected() == 0 {
+                return Ok(None);
+            }
+            let revoked = revoke(&mut transaction, subject).await?;
             transaction.commit().await?;
-            Ok(deleted.rows_affected() > 0)
+            Ok(Some(revoked))
         })
         .await
     }

@@ -47,10 +47,11 @@ pub(crate) fn url(
     path: &str,
     must_start: bool,
 ) -> Result<String, Problem> {
+    let scope = Subject::File(subject(mount, path));
     let order = Order {
         actions: Actions::PLAY.and(Actions::DOWNLOAD),
         must_start,
-        ..Order::play(Subject::File(subject(mount, path)))
+        ..Order::play(app.grants.gate().basis(scope, None))
     };
     let (_, grant) = app.grants.mint(order)?;
     let path = utf8_percent_encode(path, QUERY);

@@ -222,7 +222,10 @@ pub(crate) async fn remove(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let asset = app.vod.delete(&id).await?;
+    let asset = app.vod.asset(&id).await?;
+    // Before it is gone, when a token of another minter would register it anew.
+    app.grants.revoke_place(&asset).await?;
+    app.vod.delete(&id).await?;
     app.grants.revoke(Subject::Asset(asset.id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -236,6 +239,7 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let asset = app.vod.asset(&id).await?;
+    app.grants.revoke_place(&asset).await?;
     app.grants.revoke(Subject::Asset(asset.id)).await?;
     tracing::info!(asset = %asset.id, "all grants of an asset revoked");
     Ok(StatusCode::NO_CONTENT)

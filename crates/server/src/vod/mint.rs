@@ -5,16 +5,18 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use base::ErrorKind;
 use grant::issuer::{self, Target};
-use grant::{Actions, Order, Subject};
+use grant::{Actions, Basis, Grant, Order, Subject};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use vod::Vod;
 
-use super::Caller;
+use super::{Caller, play};
 use crate::auth::{Admin, bearer};
 use crate::body::Document;
 use crate::error::Problem;
+use crate::grants::Grants;
 use crate::options::Moment;
 use crate::state::App;
 
@@ -89,15 +91,16 @@ pub(crate) async fn mint(
         network: input.address.map(grant::Binding::network_of),
         user_agent: user_agent.map(grant::Binding::digest),
     };
-    let order = Order {
+    let order = |basis| Order {
         actions: actions.unwrap_or(Actions::PLAY),
         must_start: !input.until_revoked,
         until_s,
         binding,
-        // Put in place when it is known what it is.
-        ..Order::play(Subject::Channels)
+        ..Order::play(basis)
     };
-    Ok((StatusCode::CREATED, Json(made(&app, &target, order).await?)))
+    has_channel(&app, &target)?;
+    let minted = create_grant(&app.vod, &app.grants, &target, order).await?;
+    Ok((StatusCode::CREATED, Json(minted.into())))
 }
 
 /// Exchanges an issuer's token, once.
@@ -124,10 +127,13 @@ pub(crate) async fn exchange(
             unauthorized(error.to_string())
         }
     })?;
-    let order = Order {
+    let order = |basis| Order {
         actions: claims.actions,
-        ..Order::play(Subject::Channels)
+        ..Order::play(basis)
     };
+    has_channel(&app, &claims.target)?;
+    let minted = create_grant(&app.vod, &app.grants, &claims.target, order).await?;
+    // Used up only by what leads somewhere. A grant that is not handed out opens nothing.
     let until_ms = claims.expires_s.saturating_mul(1000);
     if !app.store.exchange_once(&claims.once, until_ms).await? {
         return Err(Problem::new(
@@ -137,11 +143,10 @@ pub(crate) async fn exchange(
         )
         .hint("give each viewer a token with a jti of its own"));
     }
-    let made = made(&app, &claims.target, order).await?;
     Ok((
         StatusCode::CREATED,
         [(CACHE_CONTROL, "no-store")],
-        Json(made),
+        Json(GrantInfo::from(minted)),
     ))
 }
 
@@ -161,53 +166,81 @@ pub(crate) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn made(app: &App, target: &Target, order: Order) -> Result<GrantInfo, Problem> {
-    let downloads = order.actions.allows(Actions::DOWNLOAD);
-    let (grant, url, download_url) = match target {
+/// A grant, and the paths of the gateway that it opens.
+#[derive(Debug)]
+pub struct Minted {
+    /// What it says.
+    pub grant: Grant,
+    /// Where it plays.
+    pub url: String,
+    /// Where it can be saved from, if it allows that and there is something to save.
+    pub download_url: Option<String>,
+}
+
+/// Makes a grant for an asset, a channel, or all of them (`*`). Whether there is such a channel is for the
+/// caller to know.
+///
+/// # Errors
+/// There is no such asset, or nothing of it plays.
+pub async fn create_grant(
+    vod: &Vod,
+    grants: &Grants,
+    target: &Target,
+    order: impl FnOnce(Basis) -> Order,
+) -> Result<Minted, Problem> {
+    let basis = |scope| grants.gate().basis(scope, None);
+    match target {
         Target::Asset(id) => {
-            let asset = app.vod.wanted(id).await?;
-            let path = app.vod.entry_path(&asset)?;
-            let (grant, text) = app.grants.mint(Order {
-                scope: Subject::Asset(asset.id),
-                ..order
-            })?;
-            let name = app.vod.file_key(&asset, true).ok().filter(|_| downloads);
-            let download = name.map(|key| {
-                let name = vod::encode_path(&asset.save_as(key).replace('/', "_"));
-                format!("/download/{}/{text}/{name}", asset.id)
-            });
-            (grant, format!("/vod/{}/{text}/{path}", asset.id), download)
-        }
-        Target::Channel(id) if id == "*" => {
-            let (grant, text) = app.grants.mint(Order {
-                scope: Subject::Channels,
-                ..order
-            })?;
-            (grant, format!("/live/g/{text}/channels.m3u"), None)
+            let order = order(basis(Subject::Asset(vod.asset(id).await?.id)));
+            let asset = vod.wanted(id).await?;
+            let path = vod.entry_path(&asset)?;
+            let key = vod.file_key(&asset, true).ok();
+            let key = key.filter(|_| order.actions.allows(Actions::DOWNLOAD));
+            let (grant, text) = grants.mint(order)?;
+            Ok(Minted {
+                grant,
+                url: format!("/vod/{}/{text}/{path}", asset.id),
+                download_url: key.map(|key| play::download_path(&asset, &text, key)),
+            })
         }
         Target::Channel(id) => {
-            let channel = app
-                .live
-                .channel(id)
-                .ok_or_else(|| Problem::no_channel(id))?;
-            let id = channel.id().to_string();
-            let (grant, text) = app.grants.mint(Order {
-                scope: Subject::Channel(id.clone()),
-                ..order
-            })?;
-            (grant, format!("/live/g/{text}/{id}/index.m3u8"), None)
+            let (scope, path) = match id.as_str() {
+                "*" => (Subject::Channels, "channels.m3u".to_owned()),
+                id => (Subject::Channel(id.to_owned()), format!("{id}/index.m3u8")),
+            };
+            let (grant, text) = grants.mint(order(basis(scope)))?;
+            Ok(Minted {
+                grant,
+                url: format!("/live/g/{text}/{path}"),
+                download_url: None,
+            })
         }
-    };
-    let expires_s = match (grant.start_by_s, grant.until_s) {
-        (Some(start), Some(until)) => Some(start.min(until)),
-        (start, until) => start.or(until),
-    };
-    Ok(GrantInfo {
-        id: grant.session.to_string(),
-        url,
-        download_url,
-        expires_at: expires_s.and_then(|s| i64::try_from(s.saturating_mul(1000)).ok()),
-    })
+    }
+}
+
+fn has_channel(app: &App, target: &Target) -> Result<(), Problem> {
+    match target {
+        Target::Channel(id) if id != "*" && app.live.channel(id).is_none() => {
+            Err(Problem::no_channel(id))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<Minted> for GrantInfo {
+    fn from(minted: Minted) -> Self {
+        let grant = minted.grant;
+        let expires_s = match (grant.start_by_s, grant.until_s) {
+            (Some(start), Some(until)) => Some(start.min(until)),
+            (start, until) => start.or(until),
+        };
+        Self {
+            id: grant.session.to_string(),
+            url: minted.url,
+            download_url: minted.download_url,
+            expires_at: expires_s.and_then(|s| i64::try_from(s.saturating_mul(1000)).ok()),
+        }
+    }
 }
 
 fn invalid(detail: &str) -> Problem {

@@ -28,6 +28,7 @@ use crate::client::{Requester, peer};
 use crate::cors;
 use crate::state::App;
 
+pub use mint::{Minted, create_grant};
 pub use shares::{ShareOptions, create_share, describe_share};
 pub(crate) use throttle::Throttle;
 

@@ -5,15 +5,16 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use base::{ErrorKind, Redacted};
-use grant::{Actions, Binding, Order, ShareId, Subject, Wanted};
+use grant::{Actions, Basis, Binding, Order, ShareId, Subject, Wanted};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use vod::Asset;
 
 use super::Caller;
 use super::shares::Share;
-use super::stream::{Permit, StreamUrl, url_of};
+use super::stream::{StreamUrl, url_of};
 use crate::body::Whole;
 use crate::error::{Compat, Problem};
 use crate::options::{Options, flag};
@@ -130,10 +131,11 @@ pub(crate) async fn stream(
 ) -> Result<StreamUrl, Compat> {
     let Options(options) = options?;
     app.throttles.stream.admit(caller.address)?;
+    let scope = asset.parse::<Uuid>().map(Subject::Asset);
+    let basis = scope.map(|scope| app.grants.gate().basis(scope, Some(ShareId::of(&token))));
     let link = Link::open(&app, &token).await?;
-    if asset != link.stored.asset {
-        return Err(denied("the asset is not this link's").into());
-    }
+    let basis = basis.ok().filter(|_| asset == link.stored.asset);
+    let basis = basis.ok_or_else(|| denied("the asset is not this link's"))?;
     let session = link.session(&app, &caller, options.share_session.as_deref())?;
     let asset = app.vod.wanted(&asset).await?;
     let hands_out_original = options.download || asset.is_original_only();
@@ -149,12 +151,12 @@ pub(crate) async fn stream(
         .share
         .expires_ms
         .and_then(|ms| u64::try_from(ms / 1000).ok());
-    let permit = Permit {
-        share: Some(link.id),
+    let order = Order {
         until_s,
         actions,
+        ..Order::play(basis)
     };
-    let url = url_of(&app, &asset, options.download, &permit)?;
+    let url = url_of(&app, &asset, options.download, order)?;
     link.count(&app, session, options.download, &caller).await?;
     Ok(StreamUrl { url })
 }
@@ -162,12 +164,16 @@ pub(crate) async fn stream(
 /// A link that leads somewhere: it exists, is enabled and has not expired.
 struct Link {
     id: ShareId,
+    /// Of its sessions.
+    basis: Basis,
     stored: store::StoredShare,
     share: Share,
 }
 
 impl Link {
     async fn open(app: &App, token: &str) -> Result<Self, Problem> {
+        let id = ShareId::of(token);
+        let basis = app.grants.gate().basis(Subject::Share(id), Some(id));
         let stored = app.store.share(token).await?;
         let stored = stored.ok_or_else(|| Problem::not_found("there is no such link"))?;
         let share = Share::read(&stored)?;
@@ -178,7 +184,8 @@ impl Link {
             return Err(gone("expired", "this link has expired"));
         }
         Ok(Self {
-            id: ShareId::of(token),
+            id,
+            basis,
             stored,
             share,
         })
@@ -225,11 +232,9 @@ impl Link {
         let asset = app.vod.asset(&self.stored.asset).await?;
         let ends_s = u64::try_from(app.grants.now_ms() / 1000).unwrap_or(0) + SESSION_S;
         let order = Order {
-            share: Some(self.id),
             must_start: false,
             until_s: Some(ends_s),
-            binding: Binding::default(),
-            ..Order::play(Subject::Share(self.id))
+            ..Order::play(self.basis.clone())
         };
         let (_, session) = app.grants.mint(order)?;
         let title = if self.share.title.is_empty() {

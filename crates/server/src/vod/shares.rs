@@ -211,12 +211,11 @@ pub(crate) async fn remove(
     State(app): State<App>,
     Path(token): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    find(&app, &token).await?;
-    app.grants
-        .revoke(Subject::Share(ShareId::of(&token)))
-        .await?;
-    app.store.delete_share(&token).await?;
-    Ok(StatusCode::NO_CONTENT)
+    if app.grants.end_share(&token).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("there is no such share"))
+    }
 }
 
 /// Who viewed and downloaded, newest first.

@@ -8,11 +8,11 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use base::ErrorKind;
 use grant::hls_token::HlsToken;
-use grant::{Actions, Order, ShareId, Subject, Wanted, hls_token};
+use grant::{Actions, Order, Subject, Wanted, hls_token};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
-use vod::{Asset, encode_path};
+use vod::Asset;
 
 use super::{Caller, play};
 use crate::auth::{bearer, has_key};
@@ -33,13 +33,6 @@ pub(crate) struct StreamOptions {
     grant: Option<String>,
 }
 
-/// What a viewer was given: a grant's text and what to make further ones of.
-pub(crate) struct Permit {
-    pub(crate) share: Option<ShareId>,
-    pub(crate) until_s: Option<u64>,
-    pub(crate) actions: Actions,
-}
-
 /// `GET /assets/{id}/stream`.
 pub(crate) async fn of_asset(
     State(app): State<App>,
@@ -49,12 +42,11 @@ pub(crate) async fn of_asset(
     headers: HeaderMap,
 ) -> Result<StreamUrl, Compat> {
     let Options(options) = options?;
-    let permit = if has_key(&app, &headers) {
-        let actions = Actions::PLAY.and(Actions::DOWNLOAD);
-        Permit {
-            share: None,
-            until_s: None,
-            actions,
+    let order = if has_key(&app, &headers) {
+        let scope = Subject::Asset(app.vod.asset(&id).await?.id);
+        Order {
+            actions: Actions::PLAY.and(Actions::DOWNLOAD),
+            ..Order::play(app.grants.gate().basis(scope, None))
         }
     } else {
         let shown = options.grant.as_deref().or_else(|| bearer(&headers));
@@ -70,38 +62,34 @@ pub(crate) async fn of_asset(
         let ask = caller.ask(Wanted::Asset(asset.id), action);
         let admitted = app.grants.gate().admit(shown, &ask, app.grants.now_ms());
         let grant = admitted.map_err(Problem::from)?.grant;
-        Permit {
-            share: grant.share,
+        Order {
             until_s: grant.until_s,
             actions: grant.actions,
+            binding: grant.binding.clone(),
+            ..Order::play(grant.basis())
         }
     };
     let asset = app.vod.wanted(&id).await?;
-    let url = url_of(&app, &asset, options.download, &permit)?;
+    let url = url_of(&app, &asset, options.download, order)?;
     Ok(StreamUrl { url })
 }
 
-/// Where an asset plays, or is saved from: the playlist's proxy for HLS, else a file.
+/// Where an asset plays, or is saved from: the playlist's proxy for HLS, else a file. `order` is what may
+/// be done with it, in all.
 pub(super) fn url_of(
     app: &App,
     asset: &Asset,
     download: bool,
-    permit: &Permit,
+    order: Order,
 ) -> Result<String, Problem> {
-    let until_s = permit.until_s;
-    let order = |actions| Order {
-        share: permit.share,
-        actions,
-        until_s,
-        ..Order::play(Subject::Asset(asset.id))
-    };
     if !download && asset.is_hls() {
         let path = app.vod.entry_path(asset)?;
-        let (_, grant) = app.grants.mint(order(permit.actions))?;
+        let (grant, text) = app.grants.mint(order)?;
         let now_s = app.grants.now_ms() / 1000;
         let idle_s =
             i64::try_from(app.grants.gate().rules().idle_max.as_secs()).unwrap_or(i64::MAX);
-        let until_s = until_s
+        let until_s = grant
+            .until_s
             .and_then(|s| i64::try_from(s).ok())
             .unwrap_or(i64::MAX);
         let expires_s = now_s.saturating_add(idle_s).min(until_s);
@@ -109,23 +97,20 @@ pub(super) fn url_of(
             .prefix()
             .map(|prefix| prefix.as_str().to_owned())
             .unwrap_or_default();
-        let token = hls_token::mint(app.grants.hls_secret().expose(), &prefix, expires_s, &grant);
+        let token = hls_token::mint(app.grants.hls_secret().expose(), &prefix, expires_s, &text);
         return Ok(format!("/stream/hls/{path}?token={token}"));
     }
     if let Some(url) = app.vod.file_url(asset, download)? {
         return Ok(url.into());
     }
+    let only = |actions| Order { actions, ..order };
     if download {
-        let name = asset.save_as(app.vod.file_key(asset, true)?);
-        let (_, grant) = app.grants.mint(order(Actions::DOWNLOAD))?;
-        return Ok(format!(
-            "/download/{}/{grant}/{}",
-            asset.id,
-            encode_path(&name.replace('/', "_"))
-        ));
+        let key = app.vod.file_key(asset, true)?;
+        let (_, grant) = app.grants.mint(only(Actions::DOWNLOAD))?;
+        return Ok(play::download_path(asset, &grant, key));
     }
     let path = app.vod.entry_path(asset)?;
-    let (_, grant) = app.grants.mint(order(Actions::PLAY))?;
+    let (_, grant) = app.grants.mint(only(Actions::PLAY))?;
     Ok(format!("/vod/{}/{grant}/{path}", asset.id))
 }
 
@@ -153,22 +138,19 @@ pub(crate) async fn playlist(
         Some(grant) => own(&app, grant).await?,
         None => app.vod.asset_of_token(&claims.prefix, path).await?,
     };
-    let subject = Subject::Asset(asset.id);
     let grant = match &claims.grant {
         Some(grant) => grant.clone(),
         None => {
-            if !app.grants.outlives(&claims, &subject) {
+            let basis = app.grants.gate().basis(Subject::Asset(asset.id), None);
+            if !app.grants.outlives(&claims, &asset) {
                 return Err(revoked(&claims).into());
             }
-            app.adopted(&token, || {
-                let until_s = u64::try_from(claims.expires_s).ok();
-                let order = Order {
-                    until_s,
-                    ..Order::play(subject.clone())
-                };
-                Ok(app.grants.mint(order)?.1)
-            })
-            .await?
+            let order = Order {
+                until_s: u64::try_from(claims.expires_s).ok(),
+                ..Order::play(basis)
+            };
+            app.adopted(&token, asset.id, || Ok(app.grants.mint(order)?.1))
+                .await?
         }
     };
     let ask = caller.ask(Wanted::Asset(asset.id), Actions::PLAY);

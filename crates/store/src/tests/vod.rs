@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use base::{ErrorKind, Redacted};
 
-use super::{every, persistent};
+use super::{Place, every, persistent};
 use crate::*;
 
 fn asset(n: u32) -> StoredAsset {
@@ -210,13 +210,30 @@ async fn a_share_counts_to_its_limit_and_goes_with_its_asset() {
         assert_eq!(store.shares(None).await.unwrap().len(), 2);
         assert_eq!(store.shares(Some(&asset.id)).await.unwrap().len(), 2);
         assert_eq!(store.shares(Some("other")).await.unwrap(), []);
-        assert!(
-            store.delete_share("two").await.unwrap() && !store.delete_share("two").await.unwrap()
-        );
+        let delete = async || store.delete_share("two", "share:2").await.unwrap();
+        assert_eq!(delete().await.unwrap().0.epoch, 1);
+        assert_eq!(delete().await, None);
+        assert_eq!(store.epochs().await.unwrap().len(), 1);
         assert!(store.delete_asset(&asset.id).await.unwrap());
         assert!(!store.delete_asset(&asset.id).await.unwrap());
         assert_eq!(store.share("one").await.unwrap(), None);
         assert_eq!(store.activity("one").await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_share_goes_together_with_what_came_from_it_or_not_at_all() {
+    for place in [Place::directory(), Place::memory()] {
+        let store = place.open().await;
+        store.add_share(&share("one", "x")).await.unwrap();
+        let stops = "BEFORE INSERT ON grant_epochs BEGIN SELECT RAISE(ABORT, 'stopped'); END";
+        store.sql(&format!("CREATE TRIGGER stop {stops}")).await;
+        store.delete_share("one", "share:1").await.unwrap_err();
+        assert!(store.share("one").await.unwrap().is_some());
+        store.sql("DROP TRIGGER stop").await;
+        let revoked = store.delete_share("one", "share:1").await.unwrap();
+        assert_eq!(revoked.unwrap().0.epoch, 1);
+        assert_eq!(store.share("one").await.unwrap(), None);
     }
 }
 
@@ -251,8 +268,8 @@ async fn what_grants_need_survives_and_is_told_to_others() {
             .save_sessions(&[session("b", 2500)], 2200)
             .await
             .unwrap();
-        assert_eq!(store.raise_epoch("asset:x").await.unwrap().epoch, 1);
-        assert_eq!(store.raise_epoch("asset:x").await.unwrap().epoch, 2);
+        assert_eq!(store.raise_epoch("asset:x").await.unwrap().0.epoch, 1);
+        assert_eq!(store.raise_epoch("asset:x").await.unwrap().0.epoch, 2);
         assert_ne!(store.revocation_mark().await.unwrap(), marked);
         for _ in 0..SECRETS_MAX + 1 {
             store.add_secret("grant").await.unwrap();
@@ -275,6 +292,51 @@ async fn what_grants_need_survives_and_is_told_to_others() {
             .map(|s| s.id)
             .collect();
         assert_eq!(ids, [6, 5, 4, 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_mark_follows_revocations_of_its_own_but_no_others() {
+    for place in every().await {
+        let store = place.open().await;
+        let mut known = store.revocation_mark().await.unwrap();
+        for _ in 0..2 {
+            known.follow(store.raise_epoch("asset:x").await.unwrap().1);
+            known.follow(store.revoke_session("a").await.unwrap());
+            assert_eq!(store.revocation_mark().await.unwrap(), known);
+        }
+        store.raise_epoch("asset:of another").await.unwrap();
+        known.follow(store.revoke_session("b").await.unwrap());
+        assert_ne!(store.revocation_mark().await.unwrap(), known);
+    }
+}
+
+#[tokio::test]
+async fn what_was_ended_is_forgotten_when_it_cannot_begin_again() {
+    for place in every().await {
+        let store = place.open().await;
+        let ended = async || {
+            let (_, mut ended) = store.sessions().await.unwrap();
+            ended.sort();
+            ended
+        };
+        let session = |id: &str| StoredSession {
+            id: id.into(),
+            used_ms: unix_ms(),
+        };
+        let begun = [session("begun"), session("begun too")];
+        store.save_sessions(&begun, 0).await.unwrap();
+        for id in ["begun", "begun too", "never begun"] {
+            store.revoke_session(id).await.unwrap();
+        }
+        // A process that has not heard of it does not bring it back.
+        store.save_sessions(&begun, 0).await.unwrap();
+        assert_eq!(ended().await, ["begun", "begun too", "never begun"]);
+        store
+            .sql("UPDATE grant_sessions SET used_ms = 0 WHERE id <> 'begun too'")
+            .await;
+        store.save_sessions(&[], 0).await.unwrap();
+        assert_eq!(ended().await, ["begun too", "never begun"]);
     }
 }
 
