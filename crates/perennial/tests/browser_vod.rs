@@ -38,6 +38,12 @@ async fn post(gateway: &Gateway, path: &str, input: Value) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
+/// The film of [`store`], registered.
+async fn registered(gateway: &Gateway) -> Value {
+    let new = json!({ "library": "media", "kind": "video", "prefix": PREFIX, "name": "Film" });
+    post(gateway, "/api/v1/assets", new).await
+}
+
 async fn store(film: Film) -> S3 {
     let s3 = S3::start().await;
     make(film, &s3.path(PREFIX)).await;
@@ -97,12 +103,7 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 async fn plays(film: Film, mode: &str) {
     let s3 = store(film).await;
     let gateway = gateway(&s3, mode).await;
-    let asset = post(
-        &gateway,
-        "/api/v1/assets",
-        json!({ "library": "media", "kind": "video", "prefix": PREFIX, "name": "Film" }),
-    )
-    .await;
+    let asset = registered(&gateway).await;
     assert_eq!(asset["error"], Value::Null, "{asset}");
     assert!(asset["duration_ms"].as_u64().unwrap() > 20_000, "{asset}");
     let id = asset["id"].as_str().unwrap();
@@ -151,12 +152,7 @@ async fn a_share_link_plays_after_its_password() {
     let s3 = store(Film::Single).await;
     for mode in ["redirect", "tunnel"] {
         let gateway = gateway(&s3, mode).await;
-        let asset = post(
-            &gateway,
-            "/api/v1/assets",
-            json!({ "library": "media", "kind": "video", "prefix": PREFIX, "name": "Film" }),
-        )
-        .await;
+        let asset = registered(&gateway).await;
         let id = asset["id"].as_str().unwrap();
         let path = format!("/api/v1/assets/{id}/shares");
         let share = post(
