@@ -74,14 +74,23 @@ impl Vod {
             key: &key,
             entry: &entry,
         };
-        let presign = presigner(&library);
-        let words = words(&library, "");
+        let rendered = self.rendered(place, Flavour::default()).await;
+        rendered.map(Delivery::Playlist)
+    }
+
+    /// A playlist in a flavour, its media signed where its library wants that.
+    pub(crate) async fn rendered(
+        &self,
+        place: Place<'_>,
+        flavour: Flavour<'_>,
+    ) -> Result<Arc<Rendered>, Error> {
+        let presign = presigner(place.library);
         let flavour = Flavour {
             presign: presign.as_ref().map(|presign| presign as _),
-            ..Flavour::default()
+            ..flavour
         };
-        let rendered = self.playlists().playlist(place, words, flavour);
-        Ok(Delivery::Playlist(rendered.await?))
+        let words = words(place.library, flavour);
+        self.playlists().playlist(place, words, flavour).await
     }
 
     /// A URL of an asset's file for who may have it, where its library hands out such: presigned, good
@@ -221,7 +230,7 @@ impl File {
 }
 
 /// Signs the URLs of playlists, where the library wants that.
-pub(crate) fn presigner(library: &Library) -> Option<impl Fn(&str) -> String + Sync + '_> {
+fn presigner(library: &Library) -> Option<impl Fn(&str) -> String + Sync + '_> {
     let bucket = library.bucket()?;
     let ttl = library.spec.presign_ttl;
     (library.segments() == Segments::Presign).then_some(move |key: &str| {
@@ -236,13 +245,14 @@ pub(crate) fn presigner(library: &Library) -> Option<impl Fn(&str) -> String + S
 }
 
 /// What tells one rendering of a playlist from another: presigned URLs change with their date.
-pub(crate) fn words(library: &Library, rest: &str) -> String {
+fn words(library: &Library, flavour: Flavour<'_>) -> String {
+    let [token, base] = [flavour.token, flavour.media_base].map(Option::unwrap_or_default);
     match (library.segments(), library.bucket()) {
         (Segments::Presign, Some(bucket)) => {
             let dated_s = bucket.dated_s(library.spec.presign_ttl);
-            format!("{dated_s} {rest}")
+            format!("{dated_s} {token} {base}")
         }
-        _ => rest.to_owned(),
+        _ => format!("{token} {base}"),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::library::Library;
 use crate::playlists::{Place, Rendered};
 use crate::rewrite::Flavour;
-use crate::serve::{presigner, words};
 use crate::vod::Vod;
 
 /// Folders between a token's prefix and a playlist that are looked at.
@@ -110,18 +109,16 @@ impl Vod {
             key: &key,
             entry: &entry,
         };
-        let presign = presigner(&library);
         // From /stream/hls/{path} up to the root: two folders and those of the path.
         let up = "../".repeat(2 + path.matches('/').count());
         let media_base = format!("{up}{media_root}");
         let flavour = Flavour {
             token: Some(token),
             media_base: Some(&media_base),
-            presign: presign.as_ref().map(|presign| presign as _),
+            presign: None,
         };
-        let words = words(&library, &format!("{token} {media_base}"));
-        let rendered = self.playlists().playlist(place, words, flavour);
-        rendered.await.map_err(|error| match error {
+        let rendered = self.rendered(place, flavour).await;
+        rendered.map_err(|error| match error {
             Error::Missing { .. } => no_playlist(path),
             error => error,
         })
