@@ -12,7 +12,7 @@ use base::{Clock, Redacted};
 use grant::hls_token::HlsToken;
 use grant::issuer::Issuer;
 use grant::{Gate, Grant, Key, KeyRing, Order, Rules, SavedSession, SessionId, ShareId, Subject};
-use store::{Revocation, RevocationMark, Store, StoredEpoch, StoredSession};
+use store::{Revocation, RevocationMark, Store, StoredEpoch, StoredSession, StoredShare};
 use vod::Asset;
 
 use crate::error::Problem;
@@ -224,12 +224,18 @@ impl Grants {
     /// A store that fails; then it goes on.
     pub async fn end_share(&self, token: &str) -> Result<bool, store::Error> {
         let subject = Subject::Share(ShareId::of(token)).to_string();
-        let deleted = self.0.store.delete_share(token, &subject).await?;
-        let Some(revoked) = deleted else {
-            return Ok(false);
-        };
-        self.note(revoked);
-        Ok(true)
+        let ended = self.0.store.delete_share(token, &subject).await?;
+        Ok(ended.map(|revoked| self.note(revoked)).is_some())
+    }
+
+    /// Changes a share, and ends what came from it before; `false` if there is none.
+    ///
+    /// # Errors
+    /// A store that fails; then it is as it was.
+    pub(crate) async fn narrow_share(&self, share: &StoredShare) -> Result<bool, store::Error> {
+        let subject = Subject::Share(ShareId::of(share.token.expose())).to_string();
+        let ended = self.0.store.narrow_share(share, &subject).await?;
+        Ok(ended.map(|revoked| self.note(revoked)).is_some())
     }
 
     /// Whether a token of another minter was certainly made after what it opens was last revoked. One that

@@ -1,8 +1,9 @@
 //! Links to assets, how often each was viewed, and by whom. Definitions are opaque here.
 
 use base::Redacted;
-use sqlx::Row;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, Row};
 
 use crate::grants::{Revocation, StoredEpoch, revoke};
 use crate::{Error, Store, unix_ms};
@@ -73,13 +74,32 @@ impl Store {
     /// A database that fails.
     pub async fn change_share(&self, share: &StoredShare) -> Result<bool, Error> {
         let db = &self.0.db;
-        let update =
-            sqlx::query("UPDATE shares SET definition = $2, max_views = $3 WHERE token = $1")
-                .bind(share.token.expose().as_str())
-                .bind(share.definition.expose().as_str())
-                .bind(share.max_views)
-                .execute(&db.pool);
+        let update = update(share).execute(&db.pool);
         Ok(db.run("changing a share", update).await?.rows_affected() > 0)
+    }
+
+    /// As [`Store::change_share`], and ends everything that hangs on `subject`, which is the share. `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// A database that fails; then it is as it was.
+    pub async fn narrow_share(
+        &self,
+        share: &StoredShare,
+        subject: &str,
+    ) -> Result<Option<(StoredEpoch, Revocation)>, Error> {
+        let db = &self.0.db;
+        db.run("changing a share", async {
+            let mut transaction = db.pool.begin().await?;
+            let updated = update(share).execute(&mut *transaction).await?;
+            if updated.rows_affected() == 0 {
+                return Ok(None);
+            }
+            let revoked = revoke(&mut transaction, subject).await?;
+            transaction.commit().await?;
+            Ok(Some(revoked))
+        })
+        .await
     }
 
     /// A share by its token.
@@ -229,6 +249,13 @@ impl Store {
         })
         .await
     }
+}
+
+fn update(share: &StoredShare) -> Query<'_, Any, AnyArguments> {
+    sqlx::query("UPDATE shares SET definition = $2, max_views = $3 WHERE token = $1")
+        .bind(share.token.expose().as_str())
+        .bind(share.definition.expose().as_str())
+        .bind(share.max_views)
 }
 
 fn stored(row: &AnyRow) -> Result<StoredShare, sqlx::Error> {

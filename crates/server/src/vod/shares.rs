@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use base::{ErrorKind, Redacted};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use grant::{ShareId, Subject};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::StoredShare;
@@ -192,13 +191,13 @@ pub(crate) async fn change(
     share.is_enabled = patch.is_enabled.unwrap_or(share.is_enabled);
     stored.max_views = patch.max_views.map_or(stored.max_views, i64::from);
     stored.definition = share.stored();
-    if !app.store.change_share(&stored).await? {
+    let found = if share.is_narrower_than(&before) {
+        app.grants.narrow_share(&stored).await?
+    } else {
+        app.store.change_share(&stored).await?
+    };
+    if !found {
         return Err(Problem::not_found("there is no such share"));
-    }
-    if share.is_narrower_than(&before) {
-        app.grants
-            .revoke(Subject::Share(ShareId::of(&token)))
-            .await?;
     }
     Ok(Json(ShareInfo::read(&stored)?))
 }

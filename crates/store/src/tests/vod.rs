@@ -228,12 +228,23 @@ async fn a_share_goes_together_with_what_came_from_it_or_not_at_all() {
         store.add_share(&share("one", "x")).await.unwrap();
         let stops = "BEFORE INSERT ON grant_epochs BEGIN SELECT RAISE(ABORT, 'stopped'); END";
         store.sql(&format!("CREATE TRIGGER stop {stops}")).await;
+        let narrower = StoredShare {
+            max_views: 1,
+            ..share("one", "x")
+        };
+        store.narrow_share(&narrower, "share:1").await.unwrap_err();
         store.delete_share("one", "share:1").await.unwrap_err();
-        assert!(store.share("one").await.unwrap().is_some());
+        let kept = store.share("one").await.unwrap().unwrap();
+        assert_eq!(kept.max_views, 0);
         store.sql("DROP TRIGGER stop").await;
-        let revoked = store.delete_share("one", "share:1").await.unwrap();
+        let revoked = store.narrow_share(&narrower, "share:1").await.unwrap();
         assert_eq!(revoked.unwrap().0.epoch, 1);
+        let kept = store.share("one").await.unwrap().unwrap();
+        assert_eq!(kept.max_views, 1);
+        let revoked = store.delete_share("one", "share:1").await.unwrap();
+        assert_eq!(revoked.unwrap().0.epoch, 2);
         assert_eq!(store.share("one").await.unwrap(), None);
+        assert_eq!(store.narrow_share(&narrower, "x").await.unwrap(), None);
     }
 }
 
