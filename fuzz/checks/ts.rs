@@ -70,9 +70,14 @@ fn check_restamp(body: &[u8]) {
         restamp.apply(&mut moved);
     }
     assert_eq!(moved.len(), body.len());
-    assert_eq!(
-        ts::verify(&moved).packets,
-        ts::verify(body).packets,
-        "packets stay where they are"
-    );
+    // Where bytes were lost, whoever reads on looks for sync bytes at distances that lead into later packets,
+    // and finds the new timestamps there.
+    let before = ts::verify(body);
+    if before.lost_bytes == 0 {
+        assert_eq!(
+            ts::verify(&moved).packets,
+            before.packets,
+            "packets stay where they are"
+        );
+    }
 }
