@@ -13,7 +13,7 @@ use crate::document::{self, Answer, Format, OUTPUT_BYTES_MAX, Refusal};
 
 /// Where programs are looked for, in place of our own `PATH`.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// Bytes of complaints that are read; the last line is shown.
+/// Bytes of complaints that are kept, the newest; the last line is shown.
 const COMPLAINTS_MAX: usize = 16 << 10;
 /// How long pipes that the program left open to others are waited for.
 const LINGER: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ pub(super) async fn run(argv: &[String]) -> Result<Output, Refusal> {
 async fn to_the_end(mut child: Child) -> Result<Output, Refusal> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let reading =
-        async { tokio::join!(read(stdout, OUTPUT_BYTES_MAX), read(stderr, COMPLAINTS_MAX)) };
+        async { tokio::join!(read(stdout, OUTPUT_BYTES_MAX), last(stderr, COMPLAINTS_MAX)) };
     tokio::pin!(reading);
     let failed = |error: std::io::Error| Refusal::transient(format!("waiting for it: {error}"));
     let (status, (output, complaints)) = tokio::select! {
@@ -105,6 +105,20 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> Vec<u8>
             .take(bytes_max as u64 + 1)
             .read_to_end(&mut bytes)
             .await;
+    }
+    bytes
+}
+
+/// All that comes, of which about the last `bytes_max` bytes are kept. A program that talks much would
+/// die of a pipe that nobody reads.
+async fn last(pipe: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let Some(mut pipe) = pipe else { return bytes };
+    // As above, a pipe that breaks is one that ended.
+    while let Ok(1..) = pipe.read_buf(&mut bytes).await {
+        if bytes.len() > 2 * bytes_max {
+            bytes.drain(..bytes.len() - bytes_max);
+        }
     }
     bytes
 }

@@ -94,6 +94,16 @@ async fn failures_say_why_and_show_no_link() {
     );
 }
 
+#[tokio::test]
+async fn a_program_may_talk_as_much_as_it_likes_beside_its_result() {
+    let chatter = "head -c 2000000 /dev/zero | tr '\\0' x >&2; echo >&2; echo last words >&2; ";
+    let result = r#"echo '{"entries":[{"id":"a","url":"https://o.example/x.m3u8"}]}'"#;
+    let answer = script(&format!("{chatter}{result}")).await.unwrap();
+    assert_eq!(answer.entries[0].id, "a");
+    let refusal = script(&format!("{chatter} exit 3")).await.unwrap_err();
+    assert_eq!(refusal.detail, "exit status: 3: last words");
+}
+
 fn alive(pid: &str) -> bool {
     Path::new("/proc").join(pid.trim()).exists()
 }
