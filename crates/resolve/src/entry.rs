@@ -84,14 +84,27 @@ pub struct Link {
     pub expires_ms: Option<i64>,
 }
 
+/// The longest that a resolver may promise.
+const TOLD_MAX_MS: i64 = 366 * 24 * 3_600_000;
+
+impl Entry {
+    /// Whether a request for it is the same as for `other`, a token in a header included.
+    pub(crate) fn asks_as(&self, other: &Self) -> bool {
+        self.url == other.url && self.headers == other.headers
+    }
+}
+
 impl Link {
     /// The link of an entry that came at `now_ms`. The resolver's word goes before the link's own; an
-    /// end that has passed already is a misreading of a link that was made just now.
+    /// end that has passed already is a misreading of a link that was made just now, and one beyond all
+    /// years is none.
     pub fn new(entry: Entry, generation: u64, now_ms: i64) -> Self {
         let told = entry.expires_ms;
         let read = || expiry::read(&entry.url, now_ms).map(|expiry| expiry.at_ms);
+        let latest = now_ms + TOLD_MAX_MS;
+        let end = told.map(|end| end.min(latest)).or_else(read);
         Self {
-            expires_ms: told.or_else(read).filter(|end| *end > now_ms),
+            expires_ms: end.filter(|end| *end > now_ms),
             entry,
             generation,
             obtained_ms: now_ms,

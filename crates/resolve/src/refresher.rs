@@ -78,8 +78,6 @@ pub struct Memory {
     pub links: BTreeMap<String, Held>,
     /// When each lease ends, in milliseconds since the Unix epoch.
     pub leases: BTreeMap<String, i64>,
-    /// How long a link lives that does not say so.
-    pub life_ms: Option<i64>,
     /// When the newest run began.
     pub last_run_ms: Option<i64>,
     /// When the newest run that found out what there is began.
@@ -101,6 +99,12 @@ pub struct Held {
     pub refreshes: u64,
     /// When it was last replaced or confirmed.
     pub refreshed_ms: i64,
+    /// How long its links live that do not say so, as the last death told.
+    #[serde(default)]
+    life_ms: Option<i64>,
+    /// Links in a row that were of no use: refused at once, or over when they came.
+    #[serde(default)]
+    setbacks: u32,
 }
 
 /// The machine of one resolver.
@@ -117,7 +121,7 @@ pub struct Refresher {
     wanted: bool,
     /// When the last declared viewer of an entry left: uses of before do not renew its lease.
     released: BTreeMap<String, i64>,
-    chance: u64,
+    chance: Chance,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +139,8 @@ const RELEASE_BLUR_MS: i64 = 1000;
 const LEASES_MAX: usize = 1000;
 /// The life of a link that says nothing, until one has been seen to die.
 const LIFE_GUESS_MS: i64 = 240_000;
-const LIFE_MIN_MS: i64 = 10_000;
+/// A link that was refused at this age never worked: it tells no life, and the next one has less hurry.
+const YOUNG_MS: i64 = 10_000;
 const LIFE_MAX_MS: i64 = 24 * 3_600_000;
 /// The share of its life that a link has left when a fresh one is fetched.
 const LEAD_PERCENT: i64 = 15;
@@ -155,7 +160,7 @@ impl Refresher {
     /// A refresher that goes on where `memory` ended.
     pub fn new(settings: Settings, memory: Memory) -> Self {
         Self {
-            chance: settings.seed,
+            chance: Chance(settings.seed),
             settings,
             memory,
             running: None,
@@ -170,6 +175,7 @@ impl Refresher {
     /// Takes what happened at `now_ms` and returns what to do.
     pub fn step(&mut self, now_ms: i64, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
+        self.heed_the_clock(now_ms);
         match event {
             Event::Tick => {}
             Event::Used { entry, at_ms } => {
@@ -179,8 +185,10 @@ impl Refresher {
                 }
             }
             Event::Released { entry } => {
-                if let Some(until) = self.memory.leases.get_mut(&entry) {
-                    *until = (*until).min(now_ms + RELEASED_MS);
+                // Whoever says it again and again does not keep others from renewing the lease.
+                let until = self.memory.leases.get_mut(&entry);
+                if let Some(until) = until.filter(|until| **until > now_ms + RELEASED_MS) {
+                    *until = now_ms + RELEASED_MS;
                     self.released.insert(entry, now_ms);
                 }
             }
@@ -245,6 +253,18 @@ impl Refresher {
         *until = (*until).max(until_ms);
     }
 
+    /// A clock that was set back leaves moments that will not come for long: nobody waits for them.
+    fn heed_the_clock(&mut self, now_ms: i64) {
+        let memory = &mut self.memory;
+        for ran in [&mut memory.last_run_ms, &mut memory.last_survey_ms] {
+            *ran = ran.map(|at_ms| at_ms.min(now_ms));
+        }
+        for until in memory.leases.values_mut() {
+            *until = (*until).min(now_ms + LEASE_MS);
+        }
+        self.not_before_ms = self.not_before_ms.min(now_ms + RETRY_AFTER_MAX_MS);
+    }
+
     fn died(&mut self, now_ms: i64, entry: &str, generation: u64) -> bool {
         let Some(held) = self.memory.links.get_mut(entry) else {
             return false;
@@ -253,10 +273,17 @@ impl Refresher {
             return false;
         }
         held.dead = true;
-        if held.link.expires_ms.is_none() && held.link.entry.refresh == Refresh::Overlap {
-            let age = now_ms - held.link.obtained_ms;
-            self.memory.life_ms = Some(age.clamp(LIFE_MIN_MS, LIFE_MAX_MS));
+        let age = now_ms - held.link.obtained_ms;
+        if age < YOUNG_MS {
+            held.setbacks = held.setbacks.saturating_add(1);
+        } else {
+            held.setbacks = 0;
+            if held.link.expires_ms.is_none() && held.link.entry.refresh == Refresh::Overlap {
+                held.life_ms = Some(age.min(LIFE_MAX_MS));
+            }
         }
+        let pause = self.chance.pause(held.setbacks);
+        held.due_ms = Some(now_ms + pause);
         true
     }
 
@@ -272,21 +299,17 @@ impl Refresher {
         match result {
             Ok(entries) => {
                 self.take(now_ms, entries);
-                // A dead link that came again is no success for those who wait for another.
-                if self.leased().any(|held| held.is_some_and(|held| held.dead)) {
-                    self.failed(now_ms, None);
-                } else {
-                    self.failures = 0;
-                    self.not_before_ms = 0;
-                }
+                self.failures = 0;
+                self.not_before_ms = 0;
                 out.push(Effect::Publish);
             }
             Err(refusal) => {
-                if survey {
-                    // What there is has not been found out.
+                // "Nothing is on" is an answer; nobody asks again for it alone before its time.
+                let answered = !matches!(refusal.code, Code::Transient | Code::RateLimited);
+                if survey && !answered {
                     self.memory.last_survey_ms = None;
                 }
-                self.failed(now_ms, Some(&refusal));
+                self.failed(now_ms, &refusal);
                 out.push(Effect::Publish);
             }
         }
@@ -310,36 +333,77 @@ impl Refresher {
     }
 
     fn renewed(&mut self, now_ms: i64, known: Option<Held>, entry: Entry) -> Held {
-        let same = known
-            .as_ref()
-            .is_some_and(|held| held.link.entry.url == entry.url);
-        let (generation, refreshes) = known
-            .as_ref()
-            .map_or((1, 0), |held| (held.link.generation, held.refreshes));
         let mut held = match known {
-            Some(held) if same => Held {
-                link: Link {
-                    expires_ms: held.link.expires_ms,
-                    obtained_ms: held.link.obtained_ms,
-                    ..Link::new(entry, generation, now_ms)
-                },
-                ..held
-            },
-            Some(_) => Held::new(Link::new(entry, generation + 1, now_ms), refreshes + 1),
-            None => Held::new(Link::new(entry, generation, now_ms), 0),
+            Some(held) if held.link.entry.asks_as(&entry) => self.confirmed(now_ms, held, entry),
+            Some(held) => {
+                let mut link = Link::new(entry, held.link.generation + 1, now_ms);
+                if link.entry.url == held.link.entry.url {
+                    // Only its headers are new: an end that has passed was no misreading.
+                    link.expires_ms = link.expires_ms.or(held.link.expires_ms);
+                }
+                let lived = !held.dead && now_ms - held.link.obtained_ms >= YOUNG_MS;
+                Held {
+                    refreshes: held.refreshes + 1,
+                    life_ms: held.life_ms,
+                    setbacks: if lived { 0 } else { held.setbacks },
+                    ..Held::new(link)
+                }
+            }
+            None => Held::new(Link::new(entry, 1, now_ms)),
         };
         held.listed = true;
         held.refreshed_ms = now_ms;
-        held.due_ms = self.refresh_at(now_ms, &held.link);
+        held.due_ms = if held.is_usable(now_ms) {
+            self.refresh_at(now_ms, &held)
+        } else {
+            held.setbacks = held.setbacks.saturating_add(1);
+            Some(now_ms + self.chance.pause(held.setbacks))
+        };
         held
     }
 
+    /// The same link again. If it was refused, it gets another chance: the refusal may have been the
+    /// upstream's mistake, and the resolver has no better one.
+    fn confirmed(&self, now_ms: i64, held: Held, entry: Entry) -> Held {
+        let Link {
+            generation,
+            obtained_ms,
+            expires_ms,
+            ..
+        } = held.link;
+        let told = entry.expires_ms.is_some();
+        let mut link = Link::new(entry, generation, now_ms);
+        if !told || link.expires_ms.is_none() {
+            link.expires_ms = expires_ms;
+        }
+        if held.dead {
+            let revived = !link.is_over(now_ms);
+            link.generation += u64::from(revived);
+            return Held {
+                dead: !revived,
+                link,
+                ..held
+            };
+        }
+        link.obtained_ms = obtained_ms;
+        let age = now_ms - obtained_ms;
+        let lives = age >= YOUNG_MS && !link.is_over(now_ms);
+        Held {
+            setbacks: if lives { 0 } else { held.setbacks },
+            // What has outlived it shows that it was learned from an accident.
+            life_ms: held.life_ms.filter(|life| age <= *life),
+            link,
+            ..held
+        }
+    }
+
     /// When a link that is known at `now_ms` should be replaced.
-    fn refresh_at(&mut self, now_ms: i64, link: &Link) -> Option<i64> {
+    fn refresh_at(&mut self, now_ms: i64, held: &Held) -> Option<i64> {
+        let link = &held.link;
         if link.entry.refresh == Refresh::Exclusive {
             return link.expires_ms;
         }
-        let guess = self.memory.life_ms.unwrap_or(LIFE_GUESS_MS);
+        let guess = held.life_ms.unwrap_or(LIFE_GUESS_MS);
         // What neither tells its end nor changes is looked at again after the same time.
         let end = link.expires_ms.unwrap_or(now_ms + guess);
         let begin = if link.expires_ms.is_some() {
@@ -348,25 +412,23 @@ impl Refresher {
             now_ms
         };
         let life = (end - begin).max(0);
-        let jitter = self.chance(life * JITTER_PERMILLE / 1000);
+        let jitter = self.chance.up_to(life * JITTER_PERMILLE / 1000);
         Some(end - life * LEAD_PERCENT / 100 - jitter)
     }
 
-    fn failed(&mut self, now_ms: i64, refusal: Option<&Refusal>) {
+    fn failed(&mut self, now_ms: i64, refusal: &Refusal) {
         self.failures += 1;
-        let shift = (self.failures - 1).min(6);
-        let high = (BACKOFF_MIN_MS << shift).min(BACKOFF_MAX_MS);
         let wait = match self.is_open() {
-            true => BACKOFF_MAX_MS / 2 + self.chance(BACKOFF_MAX_MS / 2),
-            false => self.chance(high),
+            true => BACKOFF_MAX_MS / 2 + self.chance.up_to(BACKOFF_MAX_MS / 2),
+            false => self.chance.pause(self.failures),
         };
-        let least = match refusal.map(|refusal| refusal.code) {
-            None | Some(Code::Transient | Code::RateLimited) => 0,
-            Some(Code::NotLive) => BACKOFF_MAX_MS / 2,
-            Some(Code::Auth | Code::Geo | Code::Gone) => BACKOFF_MAX_MS,
+        let least = match refusal.code {
+            Code::Transient | Code::RateLimited => 0,
+            Code::NotLive => BACKOFF_MAX_MS / 2,
+            Code::Auth | Code::Geo | Code::Gone => BACKOFF_MAX_MS,
         };
-        let wish = refusal.and_then(|refusal| refusal.retry_after);
-        let wish = wish.map_or(0, |wish| ms(wish).min(RETRY_AFTER_MAX_MS));
+        let wish = refusal.retry_after.unwrap_or_default();
+        let wish = ms(wish).min(RETRY_AFTER_MAX_MS);
         self.not_before_ms = now_ms + wait.max(least).max(wish);
     }
 
@@ -384,7 +446,6 @@ impl Refresher {
             .leases
             .keys()
             .filter_map(|id| match self.memory.links.get(id) {
-                Some(held) if held.dead => Some(0),
                 Some(held) if !held.listed => Some(self.absent_ms()),
                 Some(held) => held.due_ms,
                 None => Some(self.absent_ms()),
@@ -407,39 +468,48 @@ impl Refresher {
     fn absent_ms(&self) -> i64 {
         self.memory.last_run_ms.map_or(0, |last| last + ABSENT_MS)
     }
-
-    fn leased(&self) -> impl Iterator<Item = Option<&Held>> {
-        self.memory
-            .leases
-            .keys()
-            .map(|id| self.memory.links.get(id))
-    }
-
-    /// A number from 0 to `most` (SplitMix64).
-    fn chance(&mut self, most: i64) -> i64 {
-        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.chance;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % (most.max(0).unsigned_abs() + 1)).cast_signed()
-    }
 }
 
 impl Held {
-    fn new(link: Link, refreshes: u64) -> Self {
+    fn new(link: Link) -> Self {
         Self {
             refreshed_ms: link.obtained_ms,
             link,
             due_ms: None,
             dead: false,
             listed: true,
-            refreshes,
+            refreshes: 0,
+            life_ms: None,
+            setbacks: 0,
         }
     }
 
     /// Whether it may be asked: it was not refused, and its time is not over.
     pub fn is_usable(&self, now_ms: i64) -> bool {
         !self.dead && !self.link.is_over(now_ms)
+    }
+}
+
+/// Numbers that look random, from a seed (SplitMix64).
+#[derive(Debug)]
+struct Chance(u64);
+
+impl Chance {
+    /// A number from 0 to `most`.
+    fn up_to(&mut self, most: i64) -> i64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % (most.max(0).unsigned_abs() + 1)).cast_signed()
+    }
+
+    /// How long to wait after so many attempts in vain: full jitter below a bound that doubles.
+    fn pause(&mut self, attempts: u32) -> i64 {
+        let Some(doublings) = attempts.checked_sub(1) else {
+            return 0;
+        };
+        self.up_to((BACKOFF_MIN_MS << doublings.min(6)).min(BACKOFF_MAX_MS))
     }
 }
 

@@ -15,6 +15,8 @@ struct World {
     down: bool,
     /// The same link again and again.
     stuck: bool,
+    /// Sent with each link.
+    headers: Vec<(String, String)>,
     runs: Vec<i64>,
     surveys: usize,
     signed: u64,
@@ -41,6 +43,7 @@ impl World {
             refresh: Refresh::Overlap,
             down: false,
             stuck: false,
+            headers: Vec::new(),
             runs: Vec::new(),
             surveys: 0,
             signed: 0,
@@ -64,7 +67,7 @@ impl World {
                 .parse()
                 .unwrap(),
             kind: Kind::Hls,
-            headers: Vec::new(),
+            headers: self.headers.clone(),
             quality: "1080p".to_owned(),
             language: String::new(),
             live: None,
@@ -313,11 +316,191 @@ fn a_dead_link_that_comes_again_is_asked_for_ever_more_slowly() {
     world.pass(60, &["a"]);
     world.stuck = true;
     world.die("a");
-    world.pass(1200, &["a"]);
-    assert!(world.runs.len() < 40, "{}", world.runs.len());
+    let mut deaths = 1;
+    for _ in 0..600 {
+        world.pass(2, &["a"]);
+        if world.held("a").is_usable(world.now) {
+            world.die("a");
+            deaths += 1;
+        }
+    }
+    assert!(world.runs.len() < 60, "{}", world.runs.len());
+    assert!((10..60).contains(&deaths), "{deaths} chances");
     world.stuck = false;
     world.pass(61, &["a"]);
     assert!(world.held("a").is_usable(world.now));
+}
+
+#[test]
+fn one_refusal_does_not_end_a_link_that_its_resolver_stands_by() {
+    let mut world = World::new(None);
+    world.stuck = true;
+    world.pass(30, &["a"]);
+    let before = world.held("a").link.generation;
+    world.die("a");
+    assert!(
+        world.held("a").is_usable(world.now),
+        "it gets a chance at once"
+    );
+    assert!(
+        world.held("a").link.generation > before,
+        "those who hold it hear of it"
+    );
+    world.pass(1200, &["a"]);
+    assert!(world.held("a").is_usable(world.now));
+    // It lives much longer than the thirty seconds at which it was refused: that was an accident.
+    let runs = world.runs.len();
+    world.pass(1200, &["a"]);
+    assert!(world.runs.len() - runs <= 7, "{:?}", &world.runs[runs..]);
+}
+
+#[test]
+fn a_link_that_is_over_and_comes_again_is_asked_for_ever_more_slowly() {
+    let mut world = World::new(Some(60));
+    world.stuck = true;
+    world.life_s = None;
+    let link = "https://o.example/x.m3u8?exp=1795176060";
+    let entry = |world: &mut World| {
+        let mut entry = world.entries().unwrap().remove(0);
+        entry.url = link.parse().unwrap();
+        entry
+    };
+    let mut runs = 0;
+    while world.now < START + 1200 * SECOND {
+        let now = world.now;
+        let used = Event::Used {
+            entry: "a".to_owned(),
+            at_ms: now,
+        };
+        let mut effects = world.refresher.step(now, used);
+        while let Some(effect) = effects.pop() {
+            if let Effect::Run { .. } = effect {
+                runs += 1;
+                let entry = entry(&mut world);
+                effects.extend(world.refresher.step(now, Event::Returned(Ok(vec![entry]))));
+            }
+        }
+        world.now += SECOND;
+    }
+    assert!(
+        !world.held("a").is_usable(world.now),
+        "it is not asked late"
+    );
+    assert!(runs < 60, "{runs}");
+}
+
+#[test]
+fn a_token_in_a_header_is_a_new_link() {
+    let mut world = World::new(Some(20));
+    world.stuck = true;
+    world.headers = vec![("Cookie".to_owned(), "token=1".to_owned())];
+    world.pass(30, &["a"]);
+    let old = world.held("a").link.clone();
+    world.headers[0].1 = "token=2".to_owned();
+    world.pass(30, &["a"]);
+    let new = &world.held("a").link;
+    assert_eq!(new.entry.url, old.entry.url);
+    assert_eq!(new.entry.headers, world.headers);
+    assert!(new.generation > old.generation && world.held("a").is_usable(world.now));
+}
+
+#[test]
+fn what_the_resolver_says_anew_of_the_same_link_counts() {
+    let mut world = World::new(Some(20));
+    world.stuck = true;
+    for _ in 0..120 {
+        world.pass(1, &["a"]);
+        assert!(world.held("a").is_usable(world.now));
+    }
+    assert_eq!(world.held("a").link.generation, 1);
+}
+
+#[test]
+fn a_promise_of_all_time_is_taken_for_a_year() {
+    for life_s in [31_622_400, i64::MAX / 4000] {
+        let mut world = World::new(Some(life_s));
+        world.pass(60, &["a"]);
+        let end = world.held("a").link.expires_ms.unwrap();
+        assert_eq!(end, START + 366 * 86_400 * SECOND);
+        assert_eq!(world.runs.len(), 1);
+    }
+}
+
+#[test]
+fn a_dead_entry_costs_its_siblings_nothing() {
+    let mut world = World::new(Some(20));
+    world.pass(60, &["a", "b"]);
+    for _ in 0..300 {
+        world.die("b");
+        world.pass(2, &["a", "b"]);
+        assert!(world.held("a").is_usable(world.now) && !world.refresher.is_open());
+    }
+    // Each of `b`'s links was refused at once: that is no reason to hurry.
+    let spaced = world.runs.len() as i64;
+    assert!(spaced < 660 / 10, "{spaced}");
+}
+
+#[test]
+fn a_link_that_never_worked_teaches_no_life() {
+    let mut world = World::new(None);
+    world.pass(30, &["a"]);
+    world.die("a");
+    world.pass(2, &["a"]);
+    world.die("a");
+    let from = world.runs.len();
+    world.pass(120, &["a"]);
+    assert!(world.runs.len() - from <= 5, "{:?}", &world.runs[from..]);
+}
+
+#[test]
+fn an_answer_that_nothing_is_on_is_an_answer() {
+    let mut machine = Refresher::new(settings(), Memory::default());
+    let mut runs = 0;
+    for second in 0..3600 {
+        let now = START + second * SECOND;
+        let mut effects = machine.step(now, Event::Tick);
+        while let Some(effect) = effects.pop() {
+            if let Effect::Run { .. } = effect {
+                runs += 1;
+                let nothing = Event::Returned(Err(Refusal::new(Code::NotLive, "")));
+                effects.extend(machine.step(now, nothing));
+            }
+        }
+    }
+    assert_eq!(runs, 2, "nobody watches: it is asked each half hour");
+}
+
+#[test]
+fn a_clock_that_was_ahead_holds_nothing_up() {
+    let mut world = World::new(Some(20));
+    world.pass(30, &["a"]);
+    let memory = world.refresher.memory().clone();
+    let mut after = World {
+        now: START - 86_400 * SECOND,
+        runs: Vec::new(),
+        ..world
+    };
+    after.refresher = Refresher::new(settings(), memory);
+    after.step(Event::Tick);
+    after.die("a");
+    after.pass(20, &["a"]);
+    assert!(!after.runs.is_empty(), "a day is not waited for");
+    after.pass(100, &[]);
+    assert!(!after.refresher.is_leased("a"));
+}
+
+#[test]
+fn who_leaves_again_and_again_drives_nobody_out() {
+    let mut world = World::new(Some(20));
+    for _ in 0..200 {
+        world.pass(1, &["a"]);
+        for _ in 0..2 {
+            world.step(Event::Released {
+                entry: "a".to_owned(),
+            });
+        }
+        assert!(world.refresher.is_leased("a"));
+    }
 }
 
 #[test]
