@@ -13,6 +13,6 @@ mod size;
 pub use clock::{Clock, Time};
 pub use id::{ChannelId, InvalidChannelId};
 pub use kind::ErrorKind;
-pub use range::{ByteRange, RangeSet, Unsatisfiable};
+pub use range::{ByteRange, RangeSet, Unsatisfiable, is_suffix_range};
 pub use redact::{Redacted, redact_url};
 pub use size::{ByteSize, InvalidByteSize};

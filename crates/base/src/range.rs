@@ -75,6 +75,12 @@ impl RangeSet {
     }
 }
 
+/// Whether `header` asks for nothing but the end of a body, such as the last 500 bytes: where that begins
+/// only the length tells.
+pub fn is_suffix_range(header: &str) -> bool {
+    matches!(parse(header).as_deref(), Some([Spec::Last(_)]))
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Spec {
     FromTo(u64, Option<u64>),
@@ -164,6 +170,7 @@ mod tests {
         assert_eq!(range("bytes=5-9"), Some((5, 10)));
         for other in ["bytes=-5", "bytes=9-5", "items=0-1", "bytes=0-1,3-4"] {
             assert_eq!(range(other), None, "{other}");
+            assert_eq!(is_suffix_range(other), other == "bytes=-5", "{other}");
         }
     }
 

@@ -39,7 +39,8 @@ impl Live {
         entries.get(reference).cloned()
     }
 
-    pub(crate) fn entry_channels(&self) -> Vec<Arc<Channel>> {
+    /// The channels of entries that are or were played; they are among no others.
+    pub fn entry_channels(&self) -> Vec<Arc<Channel>> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.values().cloned().collect()
     }

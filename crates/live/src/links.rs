@@ -91,9 +91,12 @@ impl Links {
         let fresh = followed.filter_map(|(source, followed)| {
             let followed = followed.as_mut()?;
             let newest = followed.follower.usable()?.link;
-            let known = followed.link.as_ref().map(|link| link.generation);
-            if known == Some(newest.generation) {
-                // The same URL, perhaps with another end.
+            let known = followed.link.as_ref();
+            // One that was forgotten meanwhile counts its generations anew.
+            if known.is_some_and(|known| {
+                known.generation == newest.generation && known.entry.url == newest.entry.url
+            }) {
+                // Perhaps with another end.
                 followed.link = Some(newest);
                 return None;
             }

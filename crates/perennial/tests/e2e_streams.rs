@@ -12,6 +12,7 @@ use e2e::{Answer, Canned, Gateway, SOON, check_clean, check_stretch, header, unt
 use http::Method;
 use serde_json::{Value, json};
 use testkit::http::Fetched;
+use testkit::origin::Fault;
 use testkit::{Carrier, Clip, Origin, Player, Shape, Signing, Spec, wait_until};
 
 const LIFE: Duration = Duration::from_secs(6);
@@ -195,6 +196,12 @@ async fn the_five_calls_of_the_front_end_work_unchanged() {
         .chain(report.segment_statuses.keys());
     assert!(statuses.clone().all(|status| *status == 200), "{report}");
     assert_eq!(origin.stats().refused, 0);
+
+    // Who watches is seen by who administers, and is sent more than nothing.
+    let viewers = gateway.json("/api/v1/viewers").await;
+    let viewer = &viewers["viewers"][0];
+    assert_eq!(viewer["channel"], "club/cam-1", "{viewers}");
+    assert!(viewer["bytes"].as_u64() > Some(100_000), "{viewers}");
 
     // deactivateStream(url)
     let active = get(&gateway, "/streams/active").await;
@@ -485,6 +492,20 @@ async fn a_file_is_relayed_with_ranges_under_whatever_link_it_has() {
         .send(Method::GET, &relay, &[("range", "bytes=188-")], "")
         .await;
     assert_eq!((rest.status, &rest.body[..]), (206, &media[188..]));
+    for (range, from) in [("bytes=-500", media.len() - 500), ("bytes=-99999999", 0)] {
+        let last = gateway
+            .send(Method::GET, &relay, &[("range", range)], "")
+            .await;
+        assert_eq!(
+            (last.status, &last.body[..]),
+            (206, &media[from..]),
+            "{range}"
+        );
+        assert_eq!(
+            header(&last, "content-range"),
+            format!("bytes {from}-{}/{}", media.len() - 1, media.len())
+        );
+    }
     let beyond = gateway
         .send(Method::GET, &relay, &[("range", "bytes=99999999-")], "")
         .await;
@@ -594,4 +615,135 @@ async fn the_rest_of_the_table() {
         (200, "GET, POST, OPTIONS")
     );
     assert_eq!(header(&preflight, "access-control-allow-origin"), "*");
+}
+
+/// A resolver whose answer the test writes, and an origin whose playlist it refuses.
+struct Club {
+    gateway: Gateway,
+    reference: String,
+    answer: Arc<std::sync::Mutex<String>>,
+    _canned: Canned,
+}
+
+async fn club_of(entry: &str) -> Club {
+    let answer = Arc::new(std::sync::Mutex::new(format!("{{\"entries\":[{entry}]}}")));
+    let written = answer.clone();
+    let canned =
+        Canned::start(move |_| Answer::new("application/json", written.lock().unwrap().clone()));
+    let canned = canned.await;
+    let gateway = Gateway::serve(&club(&canned.url("/streams.json"))).await;
+    let listed = wait_until(SOON, "the entry", async || {
+        get(&gateway, "/streams/all").await["streams"]
+            .get(0)
+            .cloned()
+    });
+    let reference = listed.await.unwrap()["url"].as_str().unwrap().to_owned();
+    Club {
+        gateway,
+        reference,
+        answer,
+        _canned: canned,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_is_left_out_for_a_while_is_waited_for() {
+    let origin = origin(Shape::Ts, SOON * 10).await;
+    let entry = format!(r#"{{"id":"a","url":"{}"}}"#, origin.sign());
+    let club = club_of(&entry).await;
+    let gateway = &club.gateway;
+    let proxy = format!("/proxy?url={}", base64url(&club.reference));
+    *club.answer.lock().unwrap() = r#"{"entries":[]}"#.to_owned();
+    wait_until(SOON, "a result without it", async || {
+        gateway.admin(Method::POST, "/extract", "").await;
+        (get(gateway, "/streams/all").await["count"] == 0).then_some(())
+    })
+    .await
+    .unwrap();
+    // No 4xx: players do not come back from that.
+    for path in [&proxy, &proxy.replace("proxy", "relay")] {
+        let answer = gateway.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(!header(&answer, "retry-after").is_empty());
+        let detail = body(&answer)["detail"].to_string();
+        assert!(detail.contains("lists no entry"), "{detail}");
+    }
+    *club.answer.lock().unwrap() = format!("{{\"entries\":[{entry}]}}");
+    let back = wait_until(SOON * 2, "its return", async || {
+        gateway.admin(Method::POST, "/extract", "").await;
+        (gateway.get(&proxy).await.status == 200).then_some(())
+    });
+    back.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_never_goes_live_says_why() {
+    let origin = origin(Shape::Ts, SOON * 10).await;
+    let mut link = origin.sign();
+    link.set_path("/no/such.m3u8");
+    let club = club_of(&format!(r#"{{"id":"a","url":"{link}"}}"#)).await;
+    let proxy = format!("/proxy?url={}", base64url(&club.reference));
+    let answer = club.gateway.get(&proxy).await;
+    assert_eq!(answer.status, 503);
+    let detail = body(&answer)["detail"].to_string();
+    assert!(
+        detail.contains("404") && !detail.contains("sig="),
+        "{detail}"
+    );
+    // And one that its resolver says is not live says so, without ten seconds.
+    let entry = r#"{"id":"a","url":"http://127.0.0.1:9/x.m3u8","ttl_s":1}"#;
+    let club = club_of(entry).await;
+    *club.answer.lock().unwrap() =
+        r#"{"error":{"code":"not_live","detail":"at eight"}}"#.to_owned();
+    let proxy = format!("/proxy?url={}", base64url(&club.reference));
+    let told = wait_until(SOON * 2, "the resolver's word", async || {
+        let answer = club.gateway.get(&proxy).await;
+        assert_eq!(answer.status, 503);
+        let detail = body(&answer)["detail"].to_string();
+        detail.contains("not_live: at eight").then_some(())
+    });
+    told.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_before_a_restart_is_gone_and_no_strangers() {
+    let origin = origin(Shape::Ts, SOON * 10).await;
+    let entry = format!(r#"{{"id":"a","url":"{}"}}"#, origin.sign());
+    let mut club = club_of(&entry).await;
+    assert!(club.gateway.start_again().await);
+    let file = format!("/relay?url={}.main.1.ts", club.reference);
+    assert_eq!(club.gateway.get(&file).await.status, 404);
+    let stranger = "/relay?url=AAAAAAAAAAAAAAAAAAAAAAAA.main.1.ts";
+    assert_eq!(club.gateway.get(stranger).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_refusal_does_not_end_a_stream_whose_link_never_changes() {
+    let origin = Arc::new(origin(Shape::Ts, SOON * 10).await);
+    let entry = format!(r#"{{"id":"a","url":"{}"}}"#, origin.sign());
+    let club = club_of(&entry).await;
+    let proxy = format!("/proxy?url={}", base64url(&club.reference));
+    let player = Player::start(club.gateway.watch(&proxy));
+    until_played(&player, 3).await;
+    origin.set_fault(Some(Fault::Status {
+        code: 403,
+        retry_after: None,
+    }));
+    let refused = origin.stats().requests;
+    wait_until(SOON, "a refusal", async || {
+        (origin.stats().requests > refused).then_some(())
+    })
+    .await
+    .unwrap();
+    origin.set_fault(None);
+    let played = player.report().segments.len();
+    until_played(&player, played + 4).await;
+    let report = player.stop();
+    let statuses = report.playlist_statuses.keys();
+    let statuses = statuses.chain(report.segment_statuses.keys());
+    assert!(
+        statuses.clone().all(|status| [200, 503].contains(status)),
+        "{report}"
+    );
+    assert!(report.violations.is_empty(), "{report}");
 }

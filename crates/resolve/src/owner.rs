@@ -81,7 +81,10 @@ struct Kept {
 
 /// Links that an entry had and that still lead to its newest.
 const HISTORY_MAX: usize = 64;
-/// Entries that are looked at after a survey, and how many at once.
+/// Entries that it does not list any more and that are still known by their references and old links.
+const GONE_MAX: usize = 1000;
+/// Entries that are looked at after a survey, those first that were looked at longest ago, and how many
+/// at once.
 const PROBES_MAX: usize = 200;
 const PROBES_AT_ONCE: usize = 4;
 /// How often marks of use are collected.
@@ -235,6 +238,9 @@ impl Owner {
                 let known = &self.machine.memory().links;
                 self.probes.retain(|entry, _| known.contains_key(entry));
                 self.publish();
+                if self.has_unseen() {
+                    self.probe_all();
+                }
                 self.answer_surveys();
             }
             Done::Saved => {
@@ -268,13 +274,16 @@ impl Owner {
             self.error = Some(text);
         }
         self.step(Event::Returned(result));
-        let unseen = |entry: &String| !self.probes.contains_key(entry);
-        let news = self.machine.memory().links.keys().any(unseen);
-        if (survey || news) && !self.probing {
+        if !self.probing && (survey || self.has_unseen()) {
             self.probe_all();
-        } else if survey {
-            self.answer_surveys();
         }
+        self.answer_surveys();
+    }
+
+    /// Whether there is an entry that nobody has looked at.
+    fn has_unseen(&self) -> bool {
+        let mut links = probed(self.machine.memory());
+        links.any(|(entry, _)| !self.probes.contains_key(entry))
     }
 
     fn step(&mut self, event: Event) {
@@ -301,11 +310,10 @@ impl Owner {
     fn probe_all(&mut self) {
         self.probing = true;
         let (tools, spec) = (self.tools.clone(), self.spec.clone());
-        let links = self.machine.memory().links.values();
-        let listed = links
-            .filter(|held| held.listed && !held.dead)
-            .take(PROBES_MAX);
-        let links: Vec<Link> = listed.map(|held| held.link.clone()).collect();
+        let mut links: Vec<_> = probed(self.machine.memory()).collect();
+        links.sort_by_key(|(entry, _)| self.probes.get(*entry).map(|probe| probe.checked_ms));
+        let links = links.into_iter().take(PROBES_MAX);
+        let links: Vec<Link> = links.map(|(_, held)| held.link.clone()).collect();
         self.work.spawn(async move {
             let looks = links.into_iter().map(|link| {
                 let (tools, spec) = (tools.clone(), spec.clone());
@@ -322,7 +330,7 @@ impl Owner {
 
     /// What was found has been looked at, and a killed process would still know it.
     fn answer_surveys(&mut self) {
-        if !self.probing && !self.saving {
+        if !self.probing && !self.saving && !self.machine.owes_survey() {
             for done in self.surveys.drain(..) {
                 let _ = done.send(());
             }
@@ -331,7 +339,13 @@ impl Owner {
 
     fn remember_links(&mut self) {
         let links = &self.machine.memory().links;
-        self.history.retain(|entry, _| links.contains_key(entry));
+        // Whoever holds the reference of an entry that is gone for a while is told so, and nothing else.
+        let mut gone = 0;
+        self.history.retain(|entry, _| {
+            let known = links.contains_key(entry);
+            gone += usize::from(!known);
+            known || gone <= GONE_MAX
+        });
         for (entry, held) in links {
             let digest = digest(&held.link.entry.url);
             let known = self.history.entry(entry.clone()).or_default();
@@ -359,10 +373,12 @@ impl Owner {
             (id.clone(), listed)
         };
         let entries: BTreeMap<String, Listed> = memory.links.iter().map(listed).collect();
+        let gone = self.history.keys().filter(|id| !entries.contains_key(*id));
+        let gone = gone.map(|id| (self.tools.sealer.reference(&self.spec.id, id), id.clone()));
         let references = entries
             .iter()
             .map(|(id, listed)| (listed.reference.clone(), id.clone()));
-        let references = references.collect();
+        let references = references.chain(gone).collect();
         let digests = self.history.iter().flat_map(|(entry, digests)| {
             digests
                 .iter()
@@ -401,6 +417,12 @@ impl Owner {
             Done::Saved
         });
     }
+}
+
+/// Entries that are worth a look.
+fn probed(memory: &Memory) -> impl Iterator<Item = (&String, &Held)> {
+    let links = memory.links.iter();
+    links.filter(|(_, held)| held.listed && !held.dead)
 }
 
 async fn kept(tools: &Tools, id: &str) -> Kept {

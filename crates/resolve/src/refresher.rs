@@ -227,6 +227,11 @@ impl Refresher {
         self.running.is_some()
     }
 
+    /// Whether it is still to be found out what there is, because an administrator wants to know.
+    pub fn owes_survey(&self) -> bool {
+        self.wanted || self.running.is_some_and(|running| running.survey)
+    }
+
     /// Whether so much failed that nobody should wait for the next try.
     pub fn is_open(&self) -> bool {
         self.failures >= FAILURES_MAX
@@ -334,7 +339,7 @@ impl Refresher {
 
     fn renewed(&mut self, now_ms: i64, known: Option<Held>, entry: Entry) -> Held {
         let mut held = match known {
-            Some(held) if held.link.entry.asks_as(&entry) => self.confirmed(now_ms, held, entry),
+            Some(held) if held.link.entry.asks_as(&entry) => held.confirmed(now_ms, entry),
             Some(held) => {
                 let mut link = Link::new(entry, held.link.generation + 1, now_ms);
                 if link.entry.url == held.link.entry.url {
@@ -360,41 +365,6 @@ impl Refresher {
             Some(now_ms + self.chance.pause(held.setbacks))
         };
         held
-    }
-
-    /// The same link again. If it was refused, it gets another chance: the refusal may have been the
-    /// upstream's mistake, and the resolver has no better one.
-    fn confirmed(&self, now_ms: i64, held: Held, entry: Entry) -> Held {
-        let Link {
-            generation,
-            obtained_ms,
-            expires_ms,
-            ..
-        } = held.link;
-        let told = entry.expires_ms.is_some();
-        let mut link = Link::new(entry, generation, now_ms);
-        if !told || link.expires_ms.is_none() {
-            link.expires_ms = expires_ms;
-        }
-        if held.dead {
-            let revived = !link.is_over(now_ms);
-            link.generation += u64::from(revived);
-            return Held {
-                dead: !revived,
-                link,
-                ..held
-            };
-        }
-        link.obtained_ms = obtained_ms;
-        let age = now_ms - obtained_ms;
-        let lives = age >= YOUNG_MS && !link.is_over(now_ms);
-        Held {
-            setbacks: if lives { 0 } else { held.setbacks },
-            // What has outlived it shows that it was learned from an accident.
-            life_ms: held.life_ms.filter(|life| age <= *life),
-            link,
-            ..held
-        }
     }
 
     /// When a link that is known at `now_ms` should be replaced.
@@ -482,6 +452,32 @@ impl Held {
             life_ms: None,
             setbacks: 0,
         }
+    }
+
+    /// The same link again. If it was refused, it gets another chance: the refusal may have been the
+    /// upstream's mistake, and the resolver has no better one.
+    fn confirmed(mut self, now_ms: i64, entry: Entry) -> Self {
+        let before = &self.link;
+        let told = entry.expires_ms.is_some();
+        let mut link = Link::new(entry, before.generation, now_ms);
+        if !told || link.expires_ms.is_none() {
+            link.expires_ms = before.expires_ms;
+        }
+        let is_over = link.is_over(now_ms);
+        if self.dead {
+            self.dead = is_over;
+            link.generation += u64::from(!is_over);
+        } else {
+            link.obtained_ms = before.obtained_ms;
+            let age = now_ms - link.obtained_ms;
+            if age >= YOUNG_MS && !is_over {
+                self.setbacks = 0;
+            }
+            // What has outlived it shows that it was learned from an accident.
+            self.life_ms = self.life_ms.filter(|life| age <= *life);
+        }
+        self.link = link;
+        self
     }
 
     /// Whether it may be asked: it was not refused, and its time is not over.

@@ -71,6 +71,8 @@ pub struct Surveyed {
 const COMMANDS_MAX: usize = 64;
 /// Entries of one resolver that are in use at once; further ones are served and not refreshed.
 const USED_MAX: usize = 2000;
+/// Uses are told late, but not so late.
+const CLOCK_BLUR_MS: i64 = 3_600_000;
 /// The store's secret that references are made with.
 const SECRET: &str = "references";
 
@@ -294,7 +296,8 @@ impl Resolver {
         let used = self.used.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = used.get(entry) {
             let before = last.load(Ordering::Relaxed).abs();
-            if at_ms > before {
+            // A mark far ahead is of a clock that has been set back since.
+            if at_ms > before || before - at_ms > CLOCK_BLUR_MS {
                 last.store(at_ms, Ordering::Relaxed);
             }
             drop(used);

@@ -180,6 +180,7 @@ pub(crate) struct ViewerList {
 #[derive(Debug, Serialize, ToSchema)]
 struct ViewerInfo {
     id: String,
+    /// Of what it watches: a channel's id, or `RESOLVER/ENTRY` of a resolver's entry.
     channel: String,
     #[schema(value_type = String)]
     address: IpAddr,
@@ -304,11 +305,11 @@ pub(crate) async fn stop(
     responses((status = 200, body = ViewerList), (status = 401, body = Problem)))]
 pub(crate) async fn viewers(_: Admin, State(app): State<App>) -> Json<ViewerList> {
     let now = app.live.clock().now();
-    let viewers = app.live.channels().into_iter().flat_map(|channel| {
+    let viewers = watched(&app).flat_map(|(name, channel)| {
         let list = channel.viewers.list(now, channel.viewer_idle());
         list.into_iter().map(move |viewer| ViewerInfo {
             id: viewer.id,
-            channel: channel.id().to_string(),
+            channel: name.clone(),
             address: viewer.address,
             user_agent: viewer.user_agent,
             watching_s: viewer.watching_s,
@@ -320,6 +321,19 @@ pub(crate) async fn viewers(_: Admin, State(app): State<App>) -> Json<ViewerList
     })
 }
 
+/// Whatever may have viewers, by the name that administrators know.
+fn watched(app: &App) -> impl Iterator<Item = (String, Arc<Channel>)> {
+    let channels = app.live.channels().into_iter();
+    let channels = channels.map(|channel| (channel.id().to_string(), channel));
+    let entries = app.live.entry_channels().into_iter();
+    channels.chain(entries.map(|channel| {
+        let spec = channel.spec();
+        let key = spec.sources.first().and_then(SourceSpec::entry);
+        let name = key.map(|key| format!("{}/{}", key.resolver, key.entry));
+        (name.unwrap_or_default(), channel)
+    }))
+}
+
 /// Keeps a viewer out for a minute.
 #[utoipa::path(delete, path = "/api/v1/viewers/{id}", tag = "viewers",
     responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
@@ -329,11 +343,7 @@ pub(crate) async fn kick(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let now = app.live.clock().now();
-    let found = app
-        .live
-        .channels()
-        .iter()
-        .any(|channel| channel.viewers.kick(&id, now));
+    let found = watched(&app).any(|(_, channel)| channel.viewers.kick(&id, now));
     if found {
         Ok(StatusCode::NO_CONTENT)
     } else {

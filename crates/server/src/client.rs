@@ -62,6 +62,14 @@ impl Requester {
     }
 }
 
+impl FromRequestParts<App> for Requester {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self::new(&parts.headers, peer(parts), app))
+    }
+}
+
 impl FromRequestParts<App> for BaseUrl {
     type Rejection = Infallible;
 

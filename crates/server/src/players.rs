@@ -163,18 +163,25 @@ async fn serve(
             media::endless(listener.await?, app, admitted)
         }
     };
-    let head = request.method == Method::HEAD;
-    let length = response
-        .body()
-        .size_hint()
-        .exact()
-        .filter(|_| !head)
-        .unwrap_or(0);
+    count(app, &channel, &requester, &request.method, &response);
+    Ok(response)
+}
+
+/// Counts a response for its channel and for who gets it. Bytes of sources are counted where they are
+/// fetched.
+pub(crate) fn count(
+    app: &App,
+    channel: &Channel,
+    requester: &Requester,
+    method: &Method,
+    response: &Response,
+) {
+    let length = response.body().size_hint().exact();
+    let length = length.filter(|_| method != Method::HEAD).unwrap_or(0);
     channel.count_out(length);
     channel
         .viewers
         .seen(&requester.key, app.live.clock().now(), length);
-    Ok(response)
 }
 
 fn playlist(found: Result<Arc<Rendered>, Unavailable>, wants: &Wants) -> Result<Response, Problem> {
@@ -266,7 +273,7 @@ fn permit(
 }
 
 /// Refuses a viewer that was kicked a moment ago.
-fn admit(app: &App, channel: &Channel, requester: &Requester) -> Result<(), Problem> {
+pub(crate) fn admit(app: &App, channel: &Channel, requester: &Requester) -> Result<(), Problem> {
     if channel
         .viewers
         .admits(&requester.key, app.live.clock().now())

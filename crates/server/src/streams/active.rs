@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
+use resolve::{Board, Listed};
 use schedule::rfc3339;
 use serde::Deserialize;
 use serde_json::json;
@@ -64,9 +65,15 @@ pub(super) async fn deactivate(
     Ok(Json(left).into_response())
 }
 
+/// Entries that somebody watches.
+fn leased(board: &Board) -> impl Iterator<Item = &Listed> {
+    let leases = board.leases.keys();
+    leases.filter_map(|entry| board.entries.get(entry))
+}
+
 fn active_count(app: &App) -> usize {
     let boards = app.live.resolvers().boards();
-    boards.iter().map(|(_, board)| board.leases.len()).sum()
+    boards.iter().map(|(_, board)| leased(board).count()).sum()
 }
 
 /// What is watched, and how its links fare.
@@ -79,11 +86,7 @@ pub(super) async fn list(
     let reveal = may_see_links(&app, &reveal, &headers);
     let mut streams = Vec::new();
     for (spec, board) in app.live.resolvers().boards() {
-        let leased = board
-            .leases
-            .keys()
-            .filter_map(|entry| board.entries.get(entry));
-        for listed in leased {
+        for listed in leased(&board) {
             let current = match reveal {
                 true => listed.link.entry.url.to_string(),
                 false => listed.reference.clone(),

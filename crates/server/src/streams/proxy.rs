@@ -21,15 +21,24 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{BASE64URL, Params, Viewer, decoded, file, invalid, later};
+use crate::client::Requester;
 use crate::error::{Compat, Problem};
 use crate::media::{self, Wants};
-use crate::players::{extra, file_of};
+use crate::players::{self, extra, file_of};
 use crate::state::App;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
     url: String,
     quality: Option<usize>,
+}
+
+/// `REFERENCE.TRACK.FILE`, or `REFERENCE.extra-N.bin`: what a playlist of an entry leads to.
+#[derive(Debug, PartialEq, Eq)]
+struct Part<'a> {
+    reference: &'a str,
+    track: Option<&'a str>,
+    file: &'a str,
 }
 
 /// An entry, and the track of it that is meant.
@@ -47,23 +56,32 @@ pub(super) async fn playlist(
     _: Viewer,
     State(app): State<App>,
     Params(asked): Params<Asked>,
+    requester: Requester,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Compat> {
     let text = decoded(&asked.url).ok_or_else(|| invalid("url must be base64url"))?;
-    let found = find(&app, &text).ok_or_else(unknown)?;
+    let found = find(&app, &text)?;
     if found.kind == Kind::File {
         return Err(invalid("this is a file, which /relay has").into());
     }
-    let channel = (app.live.entry(&found.reference, &found.key))
-        .ok_or_else(|| later("too many streams are played at once"))?;
+    let channel = channel(&app, &found.reference, &found.key)?;
+    players::admit(&app, &channel, &requester)?;
+    if channel.view().tracks.is_empty() {
+        file::link(&app, &found.key).await?;
+    }
     let wants = Wants::of(&method, &headers);
     let response = match &found.track {
         Some(track) => media_playlist(&channel, &found.reference, track, &wants).await?,
         None => whole(&channel, &found.reference, asked.quality, &wants).await?,
     };
-    count(&channel, &response);
+    players::count(&app, &channel, &requester, &method, &response);
     Ok(response)
+}
+
+fn channel(app: &App, reference: &str, key: &EntryKey) -> Result<Arc<Channel>, Problem> {
+    let channel = app.live.entry(reference, key);
+    channel.ok_or_else(|| later("too many streams are played at once"))
 }
 
 fn unknown() -> Problem {
@@ -71,10 +89,16 @@ fn unknown() -> Problem {
     Problem::new(ErrorKind::Denied, "unknown_link", why)
 }
 
-/// Bytes of a channel's upstream are counted where they are fetched; here, those that viewers get.
-fn count(channel: &Channel, response: &Response) {
-    use http_body::Body;
-    channel.count_out(response.body().size_hint().exact().unwrap_or(0));
+/// Why an entry brought nothing to play, in the words of its source.
+fn not_played(channel: &Channel, error: Unavailable) -> Problem {
+    let view = channel.view();
+    // That it was given up is the sum of what went wrong before.
+    let mut errors = view.status.errors.iter().rev();
+    let why = errors.find(|note| note.code != "source_failed");
+    match (error, why) {
+        (Unavailable::NotStarted(_), Some(why)) => later(format!("{error}: {}", why.detail)),
+        _ => error.into(),
+    }
 }
 
 async fn media_playlist(
@@ -86,7 +110,7 @@ async fn media_playlist(
     let rendered = channel.relayed(reference, track).await;
     let rendered = rendered.map_err(|error| match error {
         Unavailable::NotFound => Problem::not_found("there is no such variant"),
-        error => error.into(),
+        error => not_played(channel, error),
     })?;
     Ok(media::playlist(&rendered, wants))
 }
@@ -97,7 +121,8 @@ async fn whole(
     quality: Option<usize>,
     wants: &Wants,
 ) -> Result<Response, Problem> {
-    let index = channel.index().await?;
+    let index = channel.index().await;
+    let index = index.map_err(|error| not_played(channel, error))?;
     if channel.view().multivariant.is_none() {
         return match quality {
             None | Some(0) => media_playlist(channel, reference, "main", wants).await,
@@ -163,15 +188,22 @@ fn tracks_by_bandwidth(body: &[u8]) -> Vec<String> {
 }
 
 /// The entry that a text names: by reference, by a reference to one of its tracks, or by a link.
-fn find(app: &App, text: &str) -> Option<Found> {
+///
+/// # Errors
+/// No resolver returned it; or its resolver has left it out for a while, which players wait for.
+fn find(app: &App, text: &str) -> Result<Found, Problem> {
     let resolvers = app.live.resolvers();
     let (head, track) = match text.split_once('.') {
         Some((head, track)) if resolvers.find(head).is_some() => (head, Some(track.to_owned())),
         _ => (text, None),
     };
-    let key = resolvers.find(head)?;
-    let listed = resolvers.follow(&key)?.newest()?;
-    Some(Found {
+    let key = resolvers.find(head).ok_or_else(unknown)?;
+    let follower = resolvers.follow(&key).ok_or_else(unknown)?;
+    let listed = follower.newest().ok_or_else(|| {
+        follower.used_now();
+        later(follower.trouble())
+    })?;
+    Ok(Found {
         reference: listed.reference,
         kind: listed.link.entry.kind,
         key,
@@ -184,36 +216,56 @@ pub(super) async fn relay(
     _: Viewer,
     State(app): State<App>,
     Params(asked): Params<Asked>,
+    requester: Requester,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Compat> {
     let wants = Wants::of(&method, &headers);
-    if let Some((channel, track, name)) = of_channel(&app, &asked.url) {
-        let response = match track {
-            Some(track) => file_of(&channel, track, name, &wants)?,
-            None => media::passing(&extra(&channel, name).await?, &wants),
+    if let Some(part) = Part::parse(&asked.url) {
+        let channel = part.channel(&app)?;
+        players::admit(&app, &channel, &requester)?;
+        let response = match part.track {
+            Some(track) => file_of(&channel, track, part.file, &wants)?,
+            None => media::passing(&extra(&channel, part.file).await?, &wants),
         };
-        count(&channel, &response);
+        players::count(&app, &channel, &requester, &method, &response);
         return Ok(response);
     }
-    let found = decoded(&asked.url).and_then(|text| find(&app, &text));
-    let found = found.filter(|found| found.track.is_none());
-    let found = found.ok_or_else(unknown)?;
+    let text = decoded(&asked.url).ok_or_else(unknown)?;
+    let found = find(&app, &text)?;
     match found.kind {
+        _ if found.track.is_some() => Err(unknown().into()),
         Kind::Hls => Err(invalid("this is a playlist, which /proxy has").into()),
         Kind::File | Kind::Ts => Ok(file::relay(&app, &found.key, &method, &headers).await?),
     }
 }
 
-/// `REFERENCE.TRACK.FILE`, or `REFERENCE.extra-N.bin`, of an entry that is played.
-fn of_channel<'a>(app: &App, name: &'a str) -> Option<(Arc<Channel>, Option<&'a str>, &'a str)> {
-    let (reference, rest) = name.split_once('.')?;
-    let channel = app.live.played_entry(reference)?;
-    if rest.starts_with("extra-") {
-        return Some((channel, None, rest));
+impl<'a> Part<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        let (reference, rest) = name.split_once('.')?;
+        let (track, file) = match rest.starts_with("extra-") {
+            true => (None, rest),
+            false => {
+                let (track, file) = rest.split_once('.')?;
+                (Some(track), file)
+            }
+        };
+        Some(Self {
+            reference,
+            track,
+            file,
+        })
     }
-    let (track, name) = rest.split_once('.')?;
-    Some((channel, Some(track), name))
+
+    /// The channel that plays the entry. After a restart nobody may have asked for its playlist yet: then
+    /// the file is not there, but its name is no stranger's.
+    fn channel(&self, app: &App) -> Result<Arc<Channel>, Problem> {
+        if let Some(channel) = app.live.played_entry(self.reference) {
+            return Ok(channel);
+        }
+        let key = app.live.resolvers().find(self.reference);
+        channel(app, self.reference, &key.ok_or_else(unknown)?)
+    }
 }
 
 #[cfg(test)]
