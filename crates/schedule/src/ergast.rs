@@ -98,6 +98,7 @@ fn session(kind: &str, name: &str, start_ms: i64, duration_minutes: u32) -> Sess
         name: name.to_owned(),
         start_ms,
         duration_minutes,
+        all_day: false,
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 
-use crate::{Calendar, Session};
+use crate::{Calendar, Race, Session};
 
 /// Octets of a line before it is folded (§3.1).
 const LINE_OCTETS: usize = 75;
+/// Nearly: one on which the clocks change has an hour more or less.
+const MINUTES_OF_DAY: i64 = 24 * 60;
 
 /// The sessions of all calendars, each with the id of its schedule, as a document made at `now_ms`.
 pub fn ics<'a>(
@@ -34,8 +37,9 @@ pub fn ics<'a>(
                 push(&mut text, "BEGIN:VEVENT");
                 push(&mut text, &format!("UID:{}", uid(id, &summary, session)));
                 push(&mut text, &format!("DTSTAMP:{}", stamp(now_ms)));
-                push(&mut text, &format!("DTSTART:{}", stamp(session.start_ms)));
-                push(&mut text, &format!("DTEND:{}", stamp(session.end_ms())));
+                for line in times(race, session) {
+                    push(&mut text, &line);
+                }
                 push(&mut text, &format!("SUMMARY:{}", escaped(&summary)));
                 if !place.is_empty() {
                     push(
@@ -62,6 +66,19 @@ fn uid(id: &str, summary: &str, session: &Session) -> String {
     let name: String = summary.chars().filter(|c| c.is_alphanumeric()).collect();
     let start_s = session.start_ms / 1000;
     format!("{id}-{}-{start_s}-{name}@perennial", session.kind)
+}
+
+/// From when to when: moments, or days.
+fn times(race: &Race, session: &Session) -> [String; 2] {
+    let first = race.date.parse::<Date>().ok().filter(|_| session.all_day);
+    let count = (i64::from(session.duration_minutes) + MINUTES_OF_DAY / 2) / MINUTES_OF_DAY;
+    let end = first.and_then(|first| first.checked_add(count.max(1).days()).ok());
+    match first.zip(end) {
+        Some((first, end)) => [("START", first), ("END", end)]
+            .map(|(what, day)| format!("DT{what};VALUE=DATE:{}", day.strftime("%Y%m%d"))),
+        None => [("START", session.start_ms), ("END", session.end_ms())]
+            .map(|(what, at_ms)| format!("DT{what}:{}", stamp(at_ms))),
+    }
 }
 
 fn stamp(at_ms: i64) -> String {

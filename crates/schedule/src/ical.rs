@@ -6,12 +6,13 @@
 mod rule;
 mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use icalendar::parser::{Component, Property, read_calendar, unfold};
 use jiff::civil::{Date, DateTime};
-use jiff::{Span, Timestamp};
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, ToSpan, Unit};
 
 use crate::{Calendar, Race, Session, Unreadable};
 use rule::Rule;
@@ -21,6 +22,11 @@ use zone::{Zone, Zones};
 const EVENTS_MAX: usize = 5_000;
 /// Occurrences of one document.
 const OCCURRENCES_MAX: usize = 20_000;
+/// Days that are looked at to follow the rules of one document.
+const DAYS_MAX: u32 = 4_000_000;
+/// Days of one event; ten years.
+const DAYS_LONG_MAX: i64 = 3660;
+const DAY_MS: i64 = 24 * 3_600_000;
 /// Messages about what was left out.
 const TROUBLES_MAX: usize = 20;
 
@@ -38,10 +44,10 @@ struct When {
 struct Event {
     uid: String,
     start: When,
-    minutes: u32,
+    lasts: Lasts,
     rule: Option<Rule>,
     added: Vec<When>,
-    excepted: Vec<i64>,
+    excepted: BTreeSet<i64>,
     /// Which occurrence of its series this takes the place of.
     replaces: Option<i64>,
     cancelled: bool,
@@ -50,26 +56,42 @@ struct Event {
     url: String,
 }
 
+/// How long an event goes on.
+#[derive(Clone, Copy, Debug)]
+enum Lasts {
+    Minutes(u32),
+    /// So many days: not always 24 hours each.
+    Days(i64),
+}
+
 /// Reads a document; what repeats is taken within `window`.
-pub(crate) fn read(body: &[u8], window: Range<i64>) -> Result<(Calendar, Vec<String>), Unreadable> {
+pub(crate) fn read(
+    body: &[u8],
+    window: Range<i64>,
+    time_zone: Option<&TimeZone>,
+) -> Result<(Calendar, Vec<String>), Unreadable> {
     let text = String::from_utf8_lossy(body);
     let unfolded = unfold(&text);
     let document = read_calendar(&unfolded).map_err(Unreadable::Ical)?;
-    let zones = Zones::of(&document);
+    let zones = Zones::of(&document, time_zone);
     let mut troubles = Vec::new();
     let mut events = Vec::new();
     let found = document
         .components
         .iter()
         .filter(|component| component.name == "VEVENT");
-    for component in found.take(EVENTS_MAX) {
+    for (index, component) in found.enumerate() {
+        if index == EVENTS_MAX {
+            troubles.push(format!("more than {EVENTS_MAX} events: the rest"));
+            break;
+        }
         match event(component, &zones) {
             Ok(event) => events.push(event),
             Err(trouble) if troubles.len() < TROUBLES_MAX => troubles.push(trouble),
             Err(_) => {}
         }
     }
-    let races = occurrences(&events, &window);
+    let races = occurrences(&events, &window, &mut troubles);
     let calendar = Calendar {
         season: String::new(),
         races,
@@ -78,25 +100,34 @@ pub(crate) fn read(body: &[u8], window: Range<i64>) -> Result<(Calendar, Vec<Str
 }
 
 /// All occurrences in the window. An override stands for the one that it names.
-fn occurrences(events: &[Event], window: &Range<i64>) -> Vec<Race> {
-    let mut replaced: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+fn occurrences(events: &[Event], window: &Range<i64>, troubles: &mut Vec<String>) -> Vec<Race> {
+    let mut replaced: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
     for event in events {
         if let Some(at_ms) = event.replaces {
-            replaced.entry(&event.uid).or_default().push(at_ms);
+            replaced.entry(&event.uid).or_default().insert(at_ms);
         }
     }
     let mut races = Vec::new();
+    let mut days_left = DAYS_MAX;
     for event in events.iter().filter(|event| !event.cancelled) {
         let overridden = replaced
             .get(event.uid.as_str())
             .filter(|_| event.replaces.is_none());
-        for start_ms in event.starts(window) {
+        for start_ms in event.starts(window, &mut days_left) {
             if races.len() == OCCURRENCES_MAX {
+                troubles.push(format!("more than {OCCURRENCES_MAX} occurrences: the rest"));
                 return races;
             }
             if overridden.is_none_or(|overridden| !overridden.contains(&start_ms)) {
                 races.push(event.race(start_ms));
             }
+        }
+        if days_left == 0 {
+            let summary = &event.summary;
+            troubles.push(format!(
+                "what comes after event {summary:?}: the rules so far took {DAYS_MAX} days to follow"
+            ));
+            return races;
         }
     }
     races
@@ -104,14 +135,19 @@ fn occurrences(events: &[Event], window: &Range<i64>) -> Vec<Race> {
 
 impl Event {
     /// The starts of all occurrences that touch the window, in order, each once.
-    fn starts(&self, window: &Range<i64>) -> Vec<i64> {
-        let lasts_ms = i64::from(self.minutes) * 60_000;
+    fn starts(&self, window: &Range<i64>, days_left: &mut u32) -> Vec<i64> {
+        let lasts_ms = match self.lasts {
+            Lasts::Minutes(minutes) => i64::from(minutes) * 60_000,
+            Lasts::Days(days) => days.saturating_mul(DAY_MS),
+        };
         let zone = &self.start.zone;
         let mut starts: Vec<i64> = match &self.rule {
             None => self.start.at_ms().into_iter().collect(),
             Some(rule) => {
-                let end = zone.civil_of(window.end);
-                let found = rule.occurrences(self.start.civil, end, |civil| zone.at_ms(civil));
+                let from = window.start.saturating_sub(lasts_ms).saturating_sub(DAY_MS);
+                let within = zone.civil_of(from)..zone.civil_of(window.end);
+                let at_ms = |civil| zone.at_ms(civil);
+                let found = rule.occurrences(self.start.civil, within, at_ms, days_left);
                 found
                     .into_iter()
                     .filter_map(|civil| zone.at_ms(civil))
@@ -120,13 +156,27 @@ impl Event {
         };
         starts.extend(self.added.iter().filter_map(When::at_ms));
         starts.retain(|start| {
-            start + lasts_ms.max(1) > window.start
+            start.saturating_add(lasts_ms.max(1)) > window.start
                 && *start < window.end
                 && !self.excepted.contains(start)
         });
         starts.sort_unstable();
         starts.dedup();
         starts
+    }
+
+    /// How long the occurrence goes on that starts at `start_ms`.
+    fn minutes(&self, start_ms: i64) -> u32 {
+        let days = match self.lasts {
+            Lasts::Minutes(minutes) => return minutes,
+            Lasts::Days(days) => days,
+        };
+        let zone = &self.start.zone;
+        let first = zone.civil_of(start_ms).date();
+        let end = first.checked_add(days.days()).ok();
+        let end_ms = end.and_then(|end| zone.at_ms(end.at(0, 0, 0, 0)));
+        let ms = end_ms.map_or(0, |end_ms| end_ms - start_ms);
+        u32::try_from(ms / 60_000).unwrap_or(0)
     }
 
     fn race(&self, start_ms: i64) -> Race {
@@ -139,7 +189,8 @@ impl Event {
                 kind: "event".to_owned(),
                 name: self.summary.clone(),
                 start_ms,
-                duration_minutes: self.minutes,
+                duration_minutes: self.minutes(start_ms),
+                all_day: self.start.whole_day,
             }],
             ..Race::default()
         }
@@ -173,7 +224,7 @@ fn event(component: &Component<'_>, zones: &Zones) -> Result<Event, String> {
         found.transpose().map_err(named)
     };
     let start = one("DTSTART")?.ok_or_else(|| named("has no DTSTART".to_owned()))?;
-    let minutes = minutes(component, &start, one("DTEND")?.as_ref()).map_err(named)?;
+    let lasts = lasts(component, &start, one("DTEND")?.as_ref()).map_err(named)?;
     let rule = component
         .find_prop("RRULE")
         .map(|property| Rule::parse(property.val.as_str()));
@@ -186,7 +237,7 @@ fn event(component: &Component<'_>, zones: &Zones) -> Result<Event, String> {
         location: text("LOCATION"),
         url: text("URL"),
         excepted,
-        minutes,
+        lasts,
         start,
         uid,
         summary,
@@ -194,8 +245,13 @@ fn event(component: &Component<'_>, zones: &Zones) -> Result<Event, String> {
 }
 
 /// How long an event lasts: to its DTEND, for its DURATION, or a day if it is one (§3.6.1).
-fn minutes(component: &Component<'_>, start: &When, end: Option<&When>) -> Result<u32, String> {
+fn lasts(component: &Component<'_>, start: &When, end: Option<&When>) -> Result<Lasts, String> {
     let ms = match (end, component.find_prop("DURATION")) {
+        (Some(end), _) if start.whole_day && end.whole_day => {
+            let span = start.civil.date().until((Unit::Day, end.civil.date()));
+            let days = span.map_or(0, |span| i64::from(span.get_days()));
+            return Ok(Lasts::Days(days.clamp(0, DAYS_LONG_MAX)));
+        }
         (Some(end), _) => match (start.at_ms(), end.at_ms()) {
             (Some(start), Some(end)) => end - start,
             _ => 0,
@@ -208,10 +264,13 @@ fn minutes(component: &Component<'_>, start: &When, end: Option<&When>) -> Resul
             let total = span.total((jiff::Unit::Millisecond, start.civil));
             total.map_err(|error| format!("DURATION {text:?}: {error}"))? as i64
         }
-        (None, None) if start.whole_day => 24 * 3_600_000,
+        (None, None) if start.whole_day => DAY_MS,
         (None, None) => 0,
     };
-    Ok(u32::try_from(ms / 60_000).unwrap_or(0))
+    Ok(match start.whole_day {
+        true => Lasts::Days((ms / DAY_MS).clamp(0, DAYS_LONG_MAX)),
+        false => Lasts::Minutes(u32::try_from(ms / 60_000).unwrap_or(0)),
+    })
 }
 
 impl When {

@@ -17,6 +17,7 @@ pub use schedules::{Schedules, Snapshot};
 use std::ops::Range;
 use std::path::PathBuf;
 
+pub use jiff::tz::TimeZone;
 use url::Url;
 
 /// A schedule as the configuration describes it.
@@ -30,6 +31,8 @@ pub struct ScheduleSpec {
     pub place: Place,
     /// Channels that show its sessions.
     pub channels: Vec<String>,
+    /// Where its days and its times without a zone are meant, if the operator says so.
+    pub time_zone: Option<TimeZone>,
 }
 
 /// The form of a source.
@@ -64,7 +67,8 @@ pub enum Unreadable {
 }
 
 /// Reads a source. Of what repeats, the occurrences in `window` (milliseconds since the Unix epoch) are
-/// taken; what could not be understood of single events is left out and named.
+/// taken; what could not be understood of single events is left out and named. Days, and times that name no
+/// zone, are of `time_zone`, else of the one that the calendar says, else of UTC.
 ///
 /// # Errors
 /// [`Unreadable`] if nothing of it can be understood.
@@ -72,10 +76,11 @@ pub fn read(
     kind: Kind,
     body: &[u8],
     window: Range<i64>,
+    time_zone: Option<&TimeZone>,
 ) -> Result<(Calendar, Vec<String>), Unreadable> {
     match kind {
         Kind::Ergast => Ok((ergast::read(body)?, Vec::new())),
-        Kind::Ical => ical::read(body, window),
+        Kind::Ical => ical::read(body, window, time_zone),
         Kind::Json => {
             let document: serde_json::Value = serde_json::from_slice(body)
                 .map_err(|error| Unreadable::Json(error.to_string()))?;

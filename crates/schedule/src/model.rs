@@ -59,6 +59,10 @@ pub struct Session {
     /// How long it is meant to take.
     #[serde(default = "an_hour")]
     pub duration_minutes: u32,
+    /// It is days, which begin and end wherever its people are, and not hours (RFC 5545 §3.3.4). The race's
+    /// `date` is the first of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_day: bool,
 }
 
 /// Where a session stands at a moment.

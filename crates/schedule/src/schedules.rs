@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,9 @@ use std::time::Duration;
 use base::Clock;
 use fetch::{Client, Request, Timeouts};
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Calendar, Place, ScheduleSpec, Status, read};
@@ -47,6 +50,9 @@ pub struct Snapshot {
 #[derive(Serialize, Deserialize)]
 struct Copy {
     fetched_ms: i64,
+    /// From where: a sign of it, since it may be secret.
+    #[serde(default)]
+    place: u64,
     /// As it was read: what repeats is found anew each day.
     body: String,
 }
@@ -141,9 +147,21 @@ impl Schedules {
     /// Fetches every source now. One that is down leaves what is known of it.
     pub async fn refresh(&self) {
         let _turn = self.0.refreshing.lock().await;
-        let specs = self.specs().clone();
-        for spec in specs {
-            let fresh = self.fetched(&spec).await;
+        let mut fetches = JoinSet::new();
+        for spec in self.specs().clone() {
+            let this = self.clone();
+            fetches.spawn(async move {
+                let fresh = this.fetched(&spec).await;
+                (spec, fresh)
+            });
+        }
+        // One that panicked has been logged, and is tried again in the next round.
+        while let Some(fetched) = fetches.join_next().await {
+            let Ok((spec, fresh)) = fetched else { continue };
+            // The configuration may have changed meanwhile.
+            if !self.specs().contains(&spec) {
+                continue;
+            }
             self.0.known.send_modify(|known| {
                 let known = Arc::make_mut(known).entry(spec.id.clone()).or_default();
                 match fresh {
@@ -208,9 +226,10 @@ impl Schedules {
             }
         };
         let now_ms = self.0.clock.unix_ms();
-        let snapshot = snapshot(spec, &body, now_ms, now_ms)?;
+        let (snapshot, body) = snapshot(spec, body, now_ms, now_ms).await?;
         let copy = Copy {
             fetched_ms: now_ms,
+            place: sign_of(spec),
             body: String::from_utf8_lossy(&body).into_owned(),
         };
         if let Err(error) = self.keep(&spec.id, &copy).await {
@@ -246,10 +265,17 @@ impl Schedules {
             return empty;
         };
         let now_ms = self.0.clock.unix_ms();
-        let read = serde_json::from_slice::<Copy>(&text).map_err(|error| error.to_string());
-        let read =
-            read.and_then(|copy| snapshot(spec, copy.body.as_bytes(), copy.fetched_ms, now_ms));
-        read.unwrap_or_else(|error| {
+        let read = async {
+            let copy: Copy = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+            let body = copy.body.into_bytes();
+            let (mut snapshot, _) = snapshot(spec, body, copy.fetched_ms, now_ms).await?;
+            if copy.place != sign_of(spec) {
+                // Better than nothing, until the new place has answered.
+                snapshot.error = Some("its source has changed".to_owned());
+            }
+            Ok(snapshot)
+        };
+        read.await.unwrap_or_else(|error: String| {
             tracing::warn!(
                 schedule = spec.id,
                 error,
@@ -270,33 +296,54 @@ impl Schedules {
 
 async fn file(path: &Path) -> Result<Vec<u8>, String> {
     let cannot = |error| format!("{} cannot be read: {error}", path.display());
-    let size = tokio::fs::metadata(path).await.map_err(cannot)?.len();
-    if size > BODY_MAX {
+    let file = tokio::fs::File::open(path).await.map_err(cannot)?;
+    let mut body = Vec::new();
+    let read = file.take(BODY_MAX + 1).read_to_end(&mut body).await;
+    if read.map_err(cannot)? as u64 > BODY_MAX {
         return Err(format!(
             "{} is longer than {BODY_MAX} bytes",
             path.display()
         ));
     }
-    tokio::fs::read(path).await.map_err(cannot)
+    Ok(body)
 }
 
-fn snapshot(
+/// By which a copy from elsewhere is told; that it may differ in another release costs a fetch.
+fn sign_of(spec: &ScheduleSpec) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match &spec.place {
+        Place::Url(url) => url.as_str().hash(&mut hasher),
+        Place::File(path) => path.hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// Reads a source, and gives its body back. A large calendar takes a while, in which nobody else should have
+/// to wait for its thread.
+async fn snapshot(
     spec: &ScheduleSpec,
-    body: &[u8],
+    body: Vec<u8>,
     fetched_ms: i64,
     now_ms: i64,
-) -> Result<Snapshot, String> {
+) -> Result<(Snapshot, Vec<u8>), String> {
     let window = now_ms - BEHIND_MS..now_ms + AHEAD_MS;
-    let (calendar, troubles) = read(spec.kind, body, window).map_err(|error| error.to_string())?;
+    let (kind, time_zone) = (spec.kind, spec.time_zone.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let read = read(kind, &body, window, time_zone.as_ref());
+        read.map(|read| (read, body))
+    });
+    let read = reading.await.map_err(|error| error.to_string())?;
+    let ((calendar, troubles), body) = read.map_err(|error| error.to_string())?;
     for trouble in troubles {
         tracing::warn!(schedule = spec.id, "left out: {trouble}");
     }
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         calendar,
         channels: spec.channels.clone(),
         fetched_ms: Some(fetched_ms),
         error: None,
-    })
+    };
+    Ok((snapshot, body))
 }
 
 /// The next 03:00 UTC.
@@ -318,6 +365,67 @@ impl fmt::Debug for Schedules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug)]
+    struct Standing;
+
+    impl Clock for Standing {
+        fn now(&self) -> base::Time {
+            base::Time::ZERO
+        }
+
+        fn unix_ms(&self) -> i64 {
+            20_000 * DAY_MS
+        }
+    }
+
+    fn spec(path: PathBuf) -> ScheduleSpec {
+        ScheduleSpec {
+            id: "cup".to_owned(),
+            kind: crate::Kind::Json,
+            place: Place::File(path),
+            channels: Vec::new(),
+            time_zone: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn another_source_is_asked_at_once_and_the_copy_serves_until_it_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, season: &str| {
+            let path = folder.path().join(name);
+            let text = format!(r#"{{"season":"{season}","races":[]}}"#);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let (old, new) = (write("old", "2025"), write("new", "2026"));
+        let client = Client::new(fetch::Settings::default()).unwrap();
+        let clock = Arc::new(Standing);
+        let copies = Some(folder.path().join("copies"));
+        let schedules = Schedules::new(client, clock, copies);
+        let season = || schedules.known()["cup"].calendar.season.clone();
+        schedules.apply(vec![spec(old.clone())]).await;
+        schedules.refresh().await;
+        assert_eq!(season(), "2025");
+
+        schedules
+            .apply(vec![spec(folder.path().join("missing"))])
+            .await;
+        assert_eq!(season(), "2025", "better than nothing");
+        assert!(schedules.is_any_stale(), "but not for a day");
+
+        schedules.apply(vec![spec(new)]).await;
+        let mut known = schedules.0.known.subscribe();
+        let fresh = known.wait_for(|known| known["cup"].calendar.season == "2026");
+        let fresh = tokio::time::timeout(Duration::from_secs(10), fresh);
+        let in_time = fresh.await.is_ok();
+        assert!(in_time, "nobody waits until three in the morning");
+
+        schedules.apply(vec![spec(old)]).await;
+        schedules.apply(Vec::new()).await;
+        schedules.refresh().await;
+        assert!(schedules.known().is_empty(), "what was removed stays away");
+    }
 
     #[test]
     fn rounds_are_at_three_in_the_morning() {

@@ -242,6 +242,15 @@ pub(super) fn channel_id(node: &Node) -> Read<ChannelId> {
         .map_err(|_| Fault::new(format!("must be {EXPECTED}")))
 }
 
+/// A time zone by IANA's name.
+pub(super) fn time_zone(node: &Node) -> Read<schedule::TimeZone> {
+    let name = line(node)?;
+    schedule::TimeZone::get(&name).map_err(|_| {
+        let hint = "such as \"Europe/London\"";
+        Fault::new("must be the name of a time zone").hint(hint)
+    })
+}
+
 /// The name of an account: the alphabet of a channel id.
 pub(super) fn name(node: &Node) -> Read<String> {
     const EXPECTED: &str = "1 to 64 of a-z, 0-9, _ and -";

@@ -30,6 +30,7 @@ pub(super) fn schedules(s: &mut Table<'_, '_>) -> Vec<ScheduleSpec> {
         let url = s.get(url, "", kind::optional(kind::http_url));
         let path = s.file(reload("path"));
         let channels = s.get(reload("channels"), Item::List(Vec::new()), kind::lines);
+        let time_zone = s.get(reload("time_zone"), "", kind::optional(kind::time_zone));
         let place = match (url, path) {
             (Some(url), None) => Some(Place::Url(url)),
             (None, Some(path)) => Some(Place::File(path)),
@@ -49,6 +50,7 @@ pub(super) fn schedules(s: &mut Table<'_, '_>) -> Vec<ScheduleSpec> {
             kind: form?,
             place: place?,
             channels,
+            time_zone,
         })
     })
 }

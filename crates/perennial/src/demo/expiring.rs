@@ -81,6 +81,7 @@ pub(super) fn calendar(now_ms: i64) -> Calendar {
                 name,
                 start_ms,
                 duration_minutes: MINUTES,
+                all_day: false,
             }],
             ..Race::default()
         }

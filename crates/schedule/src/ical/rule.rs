@@ -4,6 +4,7 @@
 //! Days and longer frequencies; hourly and finer ones are refused by name.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::{Span, ToSpan, Unit};
@@ -116,23 +117,32 @@ impl Rule {
         Ok(rule)
     }
 
-    /// The occurrences from `start` to `end`, in order. `at_ms` makes a moment of a civil time, for UNTIL.
+    /// The occurrences of what begins at `start`, those at least that lie `within`, in order. `at_ms` makes a
+    /// moment of a civil time, for UNTIL. Each day that is looked at is taken from `days_left`.
     pub(crate) fn occurrences(
         &self,
         start: DateTime,
-        end: DateTime,
+        within: Range<DateTime>,
         at_ms: impl Fn(DateTime) -> Option<i64>,
+        days_left: &mut u32,
     ) -> Vec<DateTime> {
+        let end = within.end;
         let rule = self.completed(start);
         let times = rule.times(start.time());
         let mut taken = Vec::new();
-        for period in 0..PERIODS_MAX {
+        let begin = self.periods_before(start.date(), within.start.date());
+        for period in begin..begin + PERIODS_MAX {
             let Some((first, days)) = rule.period(start.date(), period) else {
                 break;
             };
             if first.at(0, 0, 0, 0) > end {
                 break;
             }
+            let Some(left) = days_left.checked_sub(days.unsigned_abs()) else {
+                *days_left = 0;
+                break;
+            };
+            *days_left = left;
             let mut found = rule.of_period(first, days, &times);
             found.retain(|civil| *civil >= start);
             for civil in found {
@@ -148,6 +158,26 @@ impl Rule {
             }
         }
         taken
+    }
+
+    /// Periods that lie before `from` for certain. Those of a rule that counts are counted.
+    fn periods_before(&self, start: Date, from: Date) -> usize {
+        if self.count.is_some() || from <= start {
+            return 0;
+        }
+        let days_long = match self.frequency {
+            Frequency::Yearly => 366,
+            Frequency::Monthly => 31,
+            Frequency::Weekly => 7,
+            Frequency::Daily => 1,
+        };
+        let days = from
+            .since((Unit::Day, start))
+            .map_or(0, |span| span.get_days());
+        let interval = i32::try_from(self.interval).unwrap_or(i32::MAX);
+        // The weeks of a year reach into the one before.
+        let periods = days / (days_long * interval) - 2;
+        usize::try_from(periods).unwrap_or(0)
     }
 
     /// What a rule leaves open is as the start is.
@@ -229,7 +259,9 @@ impl Rule {
         } else {
             0
         };
-        let all = (-around..days + around).filter_map(|day| first.checked_add(day.days()).ok());
+        let count = usize::try_from(days + 2 * around).unwrap_or(0);
+        let all = first.checked_sub(around.days()).ok();
+        let all = std::iter::successors(all, |day| day.tomorrow().ok()).take(count);
         let chosen = all.filter(|day| self.takes(*day, first));
         let found: Vec<DateTime> = chosen
             .flat_map(|day| times.iter().map(move |time| day.to_datetime(*time)))

@@ -1,6 +1,7 @@
 //! Time zones by name: IANA's, and those that a document defines for itself (RFC 5545 §3.6.5).
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use icalendar::parser::{Calendar, Component};
 use jiff::Timestamp;
@@ -15,7 +16,15 @@ use super::utc_civil;
 pub(super) enum Zone {
     Known(TimeZone),
     /// Of the document itself.
-    Own(Vec<Observance>),
+    Own(Arc<Own>),
+}
+
+/// A zone that a document defines.
+#[derive(Debug)]
+pub(super) struct Own {
+    observances: Vec<Observance>,
+    /// When each offset begins to hold, in order: found once, when the zone is first used.
+    onsets: OnceLock<Vec<(DateTime, i64)>>,
 }
 
 /// An offset from UTC, and when it begins to hold: `STANDARD` or `DAYLIGHT`.
@@ -26,6 +35,12 @@ pub(super) struct Observance {
     offset_s: i64,
 }
 
+/// Zones that one document defines; further ones are unknown.
+const ZONES_MAX: usize = 200;
+/// Changes of the clock are looked for so long: from the year 1601, with which some begin, to 2200.
+const DAYS_MAX: u32 = 600 * 366;
+const LAST_YEAR: i16 = 2200;
+
 /// The zones that a document may name.
 #[derive(Debug)]
 pub(super) struct Zones {
@@ -34,16 +49,16 @@ pub(super) struct Zones {
 }
 
 impl Zones {
-    pub(super) fn of(document: &Calendar<'_>) -> Self {
+    pub(super) fn of(document: &Calendar<'_>, floating: Option<&TimeZone>) -> Self {
         let mut own = HashMap::new();
         let zones = document
             .components
             .iter()
             .filter(|component| component.name == "VTIMEZONE");
-        for zone in zones {
+        for zone in zones.take(ZONES_MAX) {
             let observances = zone.components.iter().filter_map(observance).collect();
             if let Some(id) = zone.find_prop("TZID") {
-                own.insert(id.val.as_str().to_owned(), Zone::Own(observances));
+                own.insert(id.val.as_str().to_owned(), Zone::own(observances));
             }
         }
         let default = document
@@ -51,9 +66,10 @@ impl Zones {
             .iter()
             .find(|property| property.name == "X-WR-TIMEZONE");
         let default = default.and_then(|property| known(property.val.as_str()));
+        let told = floating.map(|zone| Zone::Known(zone.clone()));
         Self {
             own,
-            floating: default.unwrap_or_else(Zone::utc),
+            floating: told.or(default).unwrap_or_else(Zone::utc),
         }
     }
 
@@ -81,6 +97,14 @@ fn known(name: &str) -> Option<Zone> {
 }
 
 impl Zone {
+    fn own(observances: Vec<Observance>) -> Self {
+        let onsets = OnceLock::new();
+        Self::Own(Arc::new(Own {
+            observances,
+            onsets,
+        }))
+    }
+
     pub(super) fn utc() -> Self {
         Self::Known(TimeZone::UTC)
     }
@@ -92,9 +116,9 @@ impl Zone {
                 let zoned = zone.to_ambiguous_zoned(civil).compatible().ok()?;
                 Some(zoned.timestamp().as_millisecond())
             }
-            Self::Own(observances) => {
+            Self::Own(own) => {
                 let utc = civil.to_zoned(TimeZone::UTC).ok()?.timestamp();
-                Some(utc.as_millisecond() - offset_s(observances, civil) * 1000)
+                Some(utc.as_millisecond() - own.offset_s(civil) * 1000)
             }
         }
     }
@@ -106,38 +130,51 @@ impl Zone {
                 let at = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
                 at.to_zoned(zone.clone()).datetime()
             }
-            Self::Own(observances) => {
-                let offset_s = offset_s(observances, utc_civil(at_ms));
+            Self::Own(own) => {
+                let offset_s = own.offset_s(utc_civil(at_ms));
                 utc_civil(at_ms.saturating_add(offset_s * 1000))
             }
         }
     }
 }
 
-/// The offset that holds at a civil time: of the observance that began last.
-fn offset_s(observances: &[Observance], civil: DateTime) -> i64 {
-    let begun = observances.iter().filter_map(|observance| {
-        let onset = match &observance.rule {
-            _ if observance.begins > civil => return None,
-            None => observance.begins,
-            Some(rule) => {
-                let utc = |civil| Zone::utc().at_ms(civil);
-                let onsets = rule.occurrences(observance.begins, civil, utc);
-                onsets.into_iter().rfind(|onset| *onset <= civil)?
-            }
+impl Own {
+    /// The offset that holds at a civil time: of the observance that began last.
+    fn offset_s(&self, civil: DateTime) -> i64 {
+        let onsets = self.onsets.get_or_init(|| self.onsets());
+        let begun = onsets.partition_point(|(onset, _)| *onset <= civil);
+        let onset = begun.checked_sub(1).and_then(|last| onsets.get(last));
+        let first = || {
+            let observances = self.observances.iter();
+            observances.min_by_key(|observance| observance.begins)
         };
-        Some((onset, observance.offset_s))
-    });
-    let first = || {
-        observances
-            .iter()
-            .min_by_key(|observance| observance.begins)
-    };
-    begun
-        .max()
-        .map(|(_, offset_s)| offset_s)
-        .or_else(|| first().map(|observance| observance.offset_s))
-        .unwrap_or(0)
+        onset
+            .map(|(_, offset_s)| *offset_s)
+            .or_else(|| first().map(|observance| observance.offset_s))
+            .unwrap_or(0)
+    }
+
+    fn onsets(&self) -> Vec<(DateTime, i64)> {
+        let mut onsets = Vec::new();
+        let utc = |civil| Zone::utc().at_ms(civil);
+        for Observance {
+            begins,
+            rule,
+            offset_s,
+        } in &self.observances
+        {
+            let Some(rule) = rule else {
+                onsets.push((*begins, *offset_s));
+                continue;
+            };
+            let mut days_left = DAYS_MAX;
+            let within = *begins..DateTime::constant(LAST_YEAR, 1, 1, 0, 0, 0, 0);
+            let found = rule.occurrences(*begins, within, utc, &mut days_left);
+            onsets.extend(found.into_iter().map(|onset| (onset, *offset_s)));
+        }
+        onsets.sort_unstable();
+        onsets
+    }
 }
 
 fn observance(component: &Component<'_>) -> Option<Observance> {

@@ -10,7 +10,7 @@ fn events(lines: &str) -> Vec<(String, String, u32)> {
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{}END:VCALENDAR\r\n",
         lines.replace('\n', "\r\n")
     );
-    let (calendar, _) = read(Kind::Ical, text.as_bytes(), WINDOW).unwrap();
+    let (calendar, _) = read(Kind::Ical, text.as_bytes(), WINDOW, None).unwrap();
     let each = calendar.races.into_iter().map(|race| {
         let session = &race.sessions[0];
         (
@@ -121,12 +121,134 @@ fn text_is_unfolded_and_unescaped() {
     check(lines, &[("Semifinal, one; two", "2026-07-20T15:00", 0)]);
 }
 
+fn read_in(zone: &str, lines: &str) -> Calendar {
+    let text = format!(
+        "BEGIN:VCALENDAR\r\n{}END:VCALENDAR\r\n",
+        lines.replace('\n', "\r\n")
+    );
+    let zone = TimeZone::get(zone).unwrap();
+    let (calendar, troubles) = read(Kind::Ical, text.as_bytes(), WINDOW, Some(&zone)).unwrap();
+    assert_eq!(troubles, [""; 0]);
+    calendar
+}
+
+#[test]
+fn a_whole_day_is_one_where_its_people_are() {
+    // On the days of March and October on which the clocks change: 23 and 25 hours.
+    let calendar = read_in(
+        "Europe/London",
+        &(event("DTSTART;VALUE=DATE:20260329\nDTEND;VALUE=DATE:20260330")
+            + &event("DTSTART;VALUE=DATE:20261025\nRRULE:FREQ=DAILY;COUNT=2")
+            + &event("DTSTART:20260720T150000")),
+    );
+    let found = calendar.races.iter().map(|race| {
+        let session = &race.sessions[0];
+        (
+            race.date.as_str(),
+            rfc3339(session.start_ms),
+            session.duration_minutes,
+            session.all_day,
+        )
+    });
+    let found: Vec<_> = found.collect();
+    let expected = [
+        ("2026-03-29", "2026-03-29T00:00:00+00:00", 23 * 60, true),
+        ("2026-07-20", "2026-07-20T14:00:00+00:00", 0, false),
+        ("2026-10-25", "2026-10-24T23:00:00+00:00", 25 * 60, true),
+        ("2026-10-26", "2026-10-26T00:00:00+00:00", 24 * 60, true),
+    ];
+    let expected = expected.map(|(date, at, minutes, day)| (date, at.to_owned(), minutes, day));
+    assert_eq!(found, expected);
+    // The operator's word goes before the calendar's.
+    let lines = format!(
+        "X-WR-TIMEZONE:America/New_York\n{}",
+        event("DTSTART;VALUE=DATE:20260720")
+    );
+    let calendar = read_in("Asia/Tokyo", &lines);
+    assert_eq!(
+        rfc3339(calendar.races[0].sessions[0].start_ms),
+        "2026-07-19T15:00:00+00:00"
+    );
+    assert_eq!(calendar.races[0].date, "2026-07-20");
+}
+
+#[test]
+fn whole_days_are_days_in_the_export() {
+    let lines = event("DTSTART;VALUE=DATE:20261024\nDTEND;VALUE=DATE:20261027");
+    let calendar = read_in("Asia/Tokyo", &lines);
+    let text = ics([("cup", &calendar)], 0);
+    assert!(
+        text.contains("DTSTART;VALUE=DATE:20261024\r\nDTEND;VALUE=DATE:20261027\r\n"),
+        "{text}"
+    );
+    // Whoever reads that elsewhere has the same days.
+    let lines = text
+        .split_once("BEGIN:VEVENT")
+        .unwrap()
+        .1
+        .replace("\r\n", "\n");
+    let lines = lines.replace("END:VCALENDAR\n", "");
+    let again = read_in("America/New_York", &format!("BEGIN:VEVENT{lines}"));
+    assert_eq!(again.races[0].date, "2026-10-24");
+    assert_eq!(again.races[0].sessions[0].duration_minutes, 3 * 1440);
+    // And what we say as JSON we read.
+    let json = serde_json::to_vec(&again).unwrap();
+    assert_eq!(read(Kind::Json, &json, WINDOW, None).unwrap().0, again);
+}
+
+/// As desktop programs write them: a zone of the document's own that begins in 1601.
+#[test]
+fn a_zone_of_its_own_is_followed_once_and_not_for_each_event() {
+    let mut lines = OWN_ZONE.to_owned();
+    for number in 0..2000 {
+        let day = 1 + number % 28;
+        lines += &event(&format!(
+            "DTSTART;TZID=W. Europe Standard Time:202607{day:02}T150000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;COUNT=2"
+        ));
+    }
+    // A matter of milliseconds, where a walk from 1601 for each moment took a quarter of an hour.
+    assert_eq!(events(&lines).len(), 4000);
+}
+
+#[test]
+fn rules_that_lead_nowhere_are_not_followed_for_ever() {
+    let mut lines = String::new();
+    for _ in 0..4000 {
+        lines +=
+            &event("DTSTART:19200101T080000Z\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;COUNT=9");
+    }
+    let text = format!(
+        "BEGIN:VCALENDAR\r\n{}END:VCALENDAR\r\n",
+        lines.replace('\n', "\r\n")
+    );
+    let (_, troubles) = read(Kind::Ical, text.as_bytes(), WINDOW, None).unwrap();
+    assert!(troubles[0].contains("rules so far"), "{troubles:?}");
+    // One that does not count begins near the window, however long ago it began.
+    let lines = event("DTSTART:19200101T080000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY").repeat(20);
+    assert_eq!(events(&lines).len(), 20 * 365);
+}
+
+#[test]
+fn more_events_than_are_read_are_named() {
+    let lines = event("DTSTART:20260720T150000Z").repeat(5001);
+    let text = format!(
+        "BEGIN:VCALENDAR\r\n{}END:VCALENDAR\r\n",
+        lines.replace('\n', "\r\n")
+    );
+    let (calendar, troubles) = read(Kind::Ical, text.as_bytes(), WINDOW, None).unwrap();
+    assert_eq!(calendar.races.len(), 5000);
+    assert!(
+        troubles[0].starts_with("more than 5000 events"),
+        "{troubles:?}"
+    );
+}
+
 #[test]
 fn what_is_not_understood_is_named_and_the_rest_is_read() {
     let text = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Hourly\r\nDTSTART:20260720T150000Z\r\nRRULE:FREQ=HOURLY\r\n\
         END:VEVENT\r\nBEGIN:VEVENT\r\nUID:2\r\nSUMMARY:Nowhere\r\nDTSTART;TZID=Mars/Olympus:20260720T150000\r\nEND:VEVENT\r\n\
         BEGIN:VEVENT\r\nUID:3\r\nSUMMARY:Fine\r\nDTSTART:20260720T150000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-    let (calendar, troubles) = read(Kind::Ical, text.as_bytes(), WINDOW).unwrap();
+    let (calendar, troubles) = read(Kind::Ical, text.as_bytes(), WINDOW, None).unwrap();
     assert_eq!(calendar.races.len(), 1);
     assert_eq!(
         troubles,
@@ -135,7 +257,7 @@ fn what_is_not_understood_is_named_and_the_rest_is_read() {
             "event \"Nowhere\": there is no time zone \"Mars/Olympus\"",
         ]
     );
-    assert!(read(Kind::Ical, b"<html>", WINDOW).is_err());
+    assert!(read(Kind::Ical, b"<html>", WINDOW, None).is_err());
 }
 
 const ERGAST: &str = r#"{"MRData":{"series":"f1","RaceTable":{"season":"2026","Races":[{"season":"2026","round":"2",
@@ -147,7 +269,7 @@ const ERGAST: &str = r#"{"MRData":{"series":"f1","RaceTable":{"season":"2026","R
 
 #[test]
 fn a_season_of_ergast_is_read() {
-    let (calendar, _) = read(Kind::Ergast, ERGAST.as_bytes(), WINDOW).unwrap();
+    let (calendar, _) = read(Kind::Ergast, ERGAST.as_bytes(), WINDOW, None).unwrap();
     assert_eq!(calendar.season, "2026");
     let [race] = &calendar.races[..] else {
         panic!()
@@ -183,17 +305,26 @@ fn a_season_of_ergast_is_read() {
         assert_eq!(start.status(now_ms), status);
     }
     // What we say, we read.
-    let (again, _) = read(Kind::Json, &serde_json::to_vec(&calendar).unwrap(), WINDOW).unwrap();
+    let (again, _) = read(
+        Kind::Json,
+        &serde_json::to_vec(&calendar).unwrap(),
+        WINDOW,
+        None,
+    )
+    .unwrap();
     assert_eq!(again, calendar);
-    assert!(read(Kind::Ergast, b"{}", WINDOW).is_err() && read(Kind::Json, b"[]", WINDOW).is_err());
+    assert!(
+        read(Kind::Ergast, b"{}", WINDOW, None).is_err()
+            && read(Kind::Json, b"[]", WINDOW, None).is_err()
+    );
 }
 
 #[test]
 fn the_export_is_read_back() {
-    let (calendar, _) = read(Kind::Ergast, ERGAST.as_bytes(), WINDOW).unwrap();
+    let (calendar, _) = read(Kind::Ergast, ERGAST.as_bytes(), WINDOW, None).unwrap();
     let text = ics([("f1", &calendar)], WINDOW.start);
     assert!(text.split("\r\n").all(|line| line.len() <= 75), "{text}");
-    let (again, troubles) = read(Kind::Ical, text.as_bytes(), WINDOW).unwrap();
+    let (again, troubles) = read(Kind::Ical, text.as_bytes(), WINDOW, None).unwrap();
     assert!(troubles.is_empty());
     let starts = |calendar: &Calendar| -> Vec<i64> {
         calendar
@@ -219,6 +350,7 @@ fn two_that_begin_at_once_are_two_in_the_export() {
             name: name.into(),
             start_ms: WINDOW.start,
             duration_minutes: 5,
+            all_day: false,
         }],
         ..Race::default()
     };
@@ -244,17 +376,17 @@ proptest! {
             format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART:{at}\r\nRRULE:FREQ=YEARLY;{rule}\r\nEXDATE:{at}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"),
         ] {
             for kind in [Kind::Ical, Kind::Ergast, Kind::Json] {
-                drop(read(kind, body.as_bytes(), WINDOW));
+                drop(read(kind, body.as_bytes(), WINDOW, None));
             }
         }
     }
 
     #[test]
     fn names_survive_the_export(name in "[^\\p{Cc}]{1,120}") {
-        let session = Session { kind: "event".into(), name: name.clone(), start_ms: WINDOW.start, duration_minutes: 5 };
+        let session = Session { kind: "event".into(), name: name.clone(), start_ms: WINDOW.start, duration_minutes: 5, all_day: false };
         let race = Race { race_name: name.clone(), sessions: vec![session], ..Race::default() };
         let calendar = Calendar { season: String::new(), races: vec![race] };
-        let (again, _) = read(Kind::Ical, ics([("a", &calendar)], 0).as_bytes(), WINDOW).unwrap();
+        let (again, _) = read(Kind::Ical, ics([("a", &calendar)], 0).as_bytes(), WINDOW, None).unwrap();
         prop_assert_eq!(&again.races[0].race_name, &name);
     }
 }

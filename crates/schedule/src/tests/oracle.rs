@@ -172,7 +172,7 @@ fn document() -> impl Strategy<Value = String> {
 }
 
 fn ours(text: &str) -> Vec<i64> {
-    let (calendar, troubles) = read(Kind::Ical, text.as_bytes(), FROM_MS..TO_MS).unwrap();
+    let (calendar, troubles) = read(Kind::Ical, text.as_bytes(), FROM_MS..TO_MS, None).unwrap();
     assert!(troubles.is_empty(), "{troubles:?}\n{text}");
     let sessions = calendar.races.iter().flat_map(|race| &race.sessions);
     let starts = sessions.map(|session| session.start_ms);

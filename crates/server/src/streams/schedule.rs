@@ -100,6 +100,8 @@ struct SessionInfo {
     name: String,
     start_utc: String,
     duration_minutes: u32,
+    /// It is whole days.
+    all_day: bool,
     /// `past`, `live` or `upcoming`.
     status: String,
     /// That show it.
@@ -163,6 +165,7 @@ fn info(id: &str, snapshot: &Snapshot, race: &Race, session: &Session, now_ms: i
         name: session.name.clone(),
         start_utc: rfc3339(session.start_ms),
         duration_minutes: session.duration_minutes,
+        all_day: session.all_day,
         status: status.to_owned(),
         channels: snapshot.channels.clone(),
     }
