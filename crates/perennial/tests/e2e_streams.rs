@@ -628,8 +628,12 @@ struct Club {
 async fn club_of(entry: &str) -> Club {
     let answer = Arc::new(std::sync::Mutex::new(format!("{{\"entries\":[{entry}]}}")));
     let written = answer.clone();
-    let canned =
-        Canned::start(move |_| Answer::new("application/json", written.lock().unwrap().clone()));
+    let canned = Canned::start(move |_| {
+        Answer::new(
+            "application/json",
+            written.lock().expect("no writer panics").clone(),
+        )
+    });
     let canned = canned.await;
     let gateway = Gateway::serve(&club(&canned.url("/streams.json"))).await;
     let listed = wait_until(SOON, "the entry", async || {
@@ -637,7 +641,8 @@ async fn club_of(entry: &str) -> Club {
             .get(0)
             .cloned()
     });
-    let reference = listed.await.unwrap()["url"].as_str().unwrap().to_owned();
+    let listed = listed.await.expect("resolvers are asked at the start");
+    let reference = listed["url"].as_str().expect("a string").to_owned();
     Club {
         gateway,
         reference,
@@ -746,4 +751,21 @@ async fn one_refusal_does_not_end_a_stream_whose_link_never_changes() {
         "{report}"
     );
     assert!(report.violations.is_empty(), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_many_entries_is_looked_at() {
+    const ENTRIES: usize = 205;
+    let origin = origin(Shape::Ts, SOON * 10).await;
+    let link = origin.sign();
+    let entries = (0..ENTRIES).map(|number| format!(r#"{{"id":"{number}","url":"{link}"}}"#));
+    let entries: Vec<_> = entries.collect();
+    let club = club_of(&entries.join(",")).await;
+    let live = wait_until(SOON * 3, "all of them live", async || {
+        (get(&club.gateway, "/streams").await["count"] == ENTRIES).then_some(())
+    });
+    live.await.unwrap();
+    // What has been looked at is not looked at again for those that were left.
+    let looks = origin.stats().playlists;
+    assert_eq!(looks, ENTRIES as u64);
 }
