@@ -239,7 +239,7 @@ impl Owner {
                 self.probes.retain(|entry, _| known.contains_key(entry));
                 self.publish();
                 if self.has_unseen() {
-                    self.probe_all();
+                    self.probe_all(false);
                 }
                 self.answer_surveys();
             }
@@ -275,7 +275,7 @@ impl Owner {
         }
         self.step(Event::Returned(result));
         if !self.probing && (survey || self.has_unseen()) {
-            self.probe_all();
+            self.probe_all(survey);
         }
         self.answer_surveys();
     }
@@ -307,10 +307,13 @@ impl Owner {
         }
     }
 
-    fn probe_all(&mut self) {
+    /// Looks at entries; those that were looked at before are left out unless they are to be seen `again`.
+    fn probe_all(&mut self, again: bool) {
         self.probing = true;
         let (tools, spec) = (self.tools.clone(), self.spec.clone());
-        let mut links: Vec<_> = probed(self.machine.memory()).collect();
+        let known = |entry: &String| self.probes.contains_key(entry);
+        let links = probed(self.machine.memory());
+        let mut links: Vec<_> = links.filter(|(entry, _)| again || !known(entry)).collect();
         links.sort_by_key(|(entry, _)| self.probes.get(*entry).map(|probe| probe.checked_ms));
         let links = links.into_iter().take(PROBES_MAX);
         let links: Vec<Link> = links.map(|(_, held)| held.link.clone()).collect();
