@@ -24,8 +24,8 @@ ff -f lavfi -i color=c=0x0a1210:size=1280x720:rate=1 -frames:v 1 -vf "format=gbr
 
 # dot X PHASE
 dot() { echo "drawtext=$text:text='●':fontsize=18:fontcolor=0x34d0a6:x=$1:y=478:alpha='0.55-0.45*cos(2*PI*(t/2.4-$2))'"; }
-ff -loop 1 -framerate 25 -i "$work/card.png" -f lavfi -i anullsrc=r=48000:cl=mono \
-    -vf "$(dot 606 0),$(dot 632 0.12),$(dot 658 0.24),format=yuv420p" -frames:v 120 \
+ff -loop 1 -framerate 25 -t 4.8 -i "$work/card.png" -f lavfi -t 5 -i anullsrc=r=48000:cl=mono \
+    -vf "$(dot 606 0),$(dot 632 0.12),$(dot 658 0.24),format=yuv420p" \
     -c:v libx264 -preset veryslow -tune stillimage -profile:v main -crf 24 -threads 1 \
     -x264-params "keyint=30:min-keyint=30:scenecut=0:open-gop=0:bframes=2" \
     -c:a aac -b:a 32k -frames:a 225 -f mpegts -pat_period 3600 -sdt_period 3600 slate.ts

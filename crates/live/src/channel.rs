@@ -89,6 +89,7 @@ pub(crate) struct Counters {
     pub(crate) ts_moved: AtomicU64,
     pub(crate) ts_closed: AtomicU64,
     pub(crate) failovers: AtomicU64,
+    pub(crate) damaged_packets: AtomicU64,
     pub(crate) slate: Stopwatch,
 }
 
@@ -167,6 +168,11 @@ impl Channel {
     /// Segments joined for continuous streams.
     pub fn ts_joined(&self) -> u64 {
         self.counters.ts_joined.load(Ordering::Relaxed)
+    }
+
+    /// Packets of transport streams that came damaged, in segments that could be passed on.
+    pub fn damaged_packets(&self) -> u64 {
+        self.counters.damaged_packets.load(Ordering::Relaxed)
     }
 
     /// Listeners to continuous streams that were moved ahead because they were too slow.

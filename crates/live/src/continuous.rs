@@ -37,6 +37,8 @@ pub struct Listener {
     own: Option<Branch>,
     moves: u32,
     moved_at: Time,
+    /// When it last took something.
+    handed_at: Option<Time>,
 }
 
 /// The streams of a channel that somebody listens to, by track.
@@ -72,6 +74,8 @@ const NULL_PACKETS: usize = 7;
 const MOVES_MAX: u32 = 2;
 /// …but what was so long ago is forgotten: players pause.
 const FORGOTTEN: Duration = Duration::from_secs(600);
+/// Whoever is gone and took nothing for so long was too slow: something is handed out every second.
+const STALLED: Duration = Duration::from_secs(30);
 
 impl Channel {
     /// Listens to the channel as one transport stream: to a track by name, or to the best variant with
@@ -109,6 +113,7 @@ impl Channel {
             own,
             moves: 0,
             moved_at: Time::ZERO,
+            handed_at: None,
         })
     }
 
@@ -237,7 +242,15 @@ impl Listener {
         }
         self.moved_at = now;
         self.moves += 1;
-        let (counter, code, deed) = if self.moves <= MOVES_MAX {
+        let may_move = self.moves <= MOVES_MAX;
+        self.too_slow(may_move);
+        may_move
+    }
+
+    /// Counts it, and says so.
+    fn too_slow(&self, may_move: bool) {
+        let channel = &self.seat.channel;
+        let (counter, code, deed) = if may_move {
             (&channel.counters.ts_moved, "ts_moved", "moved ahead")
         } else {
             (&channel.counters.ts_closed, "ts_closed", "closed")
@@ -246,7 +259,6 @@ impl Listener {
         let text = format!("a listener at {} is too slow: {deed}", self.viewer.address);
         tracing::info!(channel = channel.id().as_str(), code, "{text}");
         channel.shared.emit(channel.id(), code, None, text);
-        self.moves <= MOVES_MAX
     }
 
     fn leap(&mut self, to: u64) {
@@ -262,15 +274,26 @@ impl Listener {
     }
 
     /// Counts what is sent; nothing is sent to one who was kicked.
-    fn hand_out(&self, chunk: Bytes) -> Option<Bytes> {
+    fn hand_out(&mut self, chunk: Bytes) -> Option<Bytes> {
         let channel = &self.seat.channel;
         let (now, bytes) = (channel.shared.clock.now(), chunk.len() as u64);
+        self.handed_at = Some(now);
         if !channel.viewers.admits(&self.viewer, now) {
             return None;
         }
         channel.count_out(bytes);
         channel.viewers.seen(&self.viewer, now, bytes);
         Some(chunk)
+    }
+}
+
+/// A connection that takes nothing is cut off, which nobody tells the listener.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let now = self.seat.channel.shared.clock.now();
+        if self.handed_at.is_some_and(|at| now - at > STALLED) {
+            self.too_slow(false);
+        }
     }
 }
 

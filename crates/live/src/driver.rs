@@ -1,6 +1,7 @@
 //! The task that owns a running channel: it feeds the state machine with what happens and does what
 //! the machine asks for. It decides nothing about sources.
 
+mod notices;
 mod relink;
 mod sources;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use base::Time;
 use bytes::Bytes;
 use hls::channel::{
-    Channel as Machine, Effect, Event, Notice, Order, Slate, SourceDef, State, SwitchTo, TrackId,
+    Channel as Machine, Effect, Event, Fetched, Notice, Order, Slate, SourceDef, SwitchTo, TrackId,
 };
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
@@ -25,7 +26,7 @@ use crate::demand::TRACK_IDLE;
 use crate::links::Links;
 use crate::numbers;
 use crate::spec::SourceSpec;
-use crate::status::{ErrorNote, Status, note};
+use crate::status::{ErrorNote, Status};
 use crate::stream::{Outcome, Parts};
 use crate::upstream::{Upstream, Upstreams, identity};
 use crate::view::{Body, Rendered, TrackView, View};
@@ -68,6 +69,8 @@ pub(crate) struct Driver {
     changed: HashSet<TrackId>,
     view: View,
     errors: Vec<ErrorNote>,
+    /// When the log last spoke of a source's trouble.
+    warned: HashMap<(usize, &'static str), Time>,
     /// As many as the multivariant playlist names.
     extras: HashMap<usize, Arc<OnceCell<Bytes>>>,
     /// What effects brought at once, for the machine.
@@ -168,6 +171,7 @@ impl Driver {
             changed: HashSet::new(),
             view: View::default(),
             errors: Vec::new(),
+            warned: HashMap::new(),
             extras: HashMap::new(),
             answers: Vec::new(),
             by_hand: None,
@@ -283,6 +287,16 @@ impl Driver {
             .counters
             .bytes_in
             .fetch_add(outcome.bytes, Ordering::Relaxed);
+        let inspection = match &outcome.result {
+            Ok(Fetched::Segment { inspection, .. }) => Some(inspection),
+            Ok(Fetched::Piece(piece)) => piece.inspection.as_ref().ok(),
+            _ => None,
+        };
+        let damaged = inspection.map_or(0, |inspection| inspection.damaged_packets);
+        self.channel
+            .counters
+            .damaged_packets
+            .fetch_add(damaged.into(), Ordering::Relaxed);
         if let Err(failure) = &outcome.result {
             tracing::debug!(
                 generation = outcome.id.generation,
@@ -419,68 +433,6 @@ impl Driver {
             &self.manners,
             slot,
         )
-    }
-
-    fn tell(&mut self, notice: Notice) {
-        let (code, source, text) = match notice {
-            Notice::State(state) => {
-                tracing::info!(state = state.as_str(), "channel state");
-                let slate = &self.channel.counters.slate;
-                slate.set(state == State::Slate, self.channel.shared.clock.now());
-                ("state", None, state.as_str().to_owned())
-            }
-            Notice::OnAir { source, generation } => {
-                let by_hand = self.by_hand.take() == Some(source);
-                if self
-                    .was_on_air
-                    .replace(source)
-                    .is_some_and(|was| was != source)
-                    && !by_hand
-                {
-                    self.channel
-                        .counters
-                        .failovers
-                        .fetch_add(1, Ordering::Relaxed);
-                }
-                let name = self.source_name(source);
-                tracing::info!(source, generation, name, "source on air");
-                ("on_air", Some(source), format!("{name} is on air"))
-            }
-            Notice::Health {
-                source,
-                health,
-                why,
-            } => {
-                let why = why.map_or_else(String::new, |why| format!(": {why}"));
-                let text = format!("{} is {}{why}", self.source_name(source), health.as_str());
-                tracing::info!(source, health = health.as_str(), "{text}");
-                ("source_health", Some(source), text)
-            }
-            Notice::Trouble(trouble) => {
-                tracing::warn!(
-                    source = trouble.source,
-                    code = trouble.code,
-                    detail = trouble.detail,
-                    "source trouble"
-                );
-                let (code, source, detail) = (trouble.code, trouble.source, trouble.detail.clone());
-                let at_ms = self.channel.shared.clock.unix_ms();
-                note(
-                    &mut self.errors,
-                    ErrorNote {
-                        at_ms,
-                        code,
-                        source,
-                        detail,
-                        count: 1,
-                    },
-                );
-                (trouble.code, Some(trouble.source), trouble.detail)
-            }
-        };
-        self.channel
-            .shared
-            .emit(self.channel.id(), code, source, text);
     }
 
     /// Publishes a new snapshot if anything changed.

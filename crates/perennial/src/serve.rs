@@ -45,7 +45,8 @@ async fn serve(loaded: Loaded) -> anyhow::Result<Exit> {
             grants: gateway.grants.clone(),
             viewers_need_grants: gateway.viewers_need_grants(),
             schedules: gateway.schedules.clone(),
-            running: Mutex::new(loaded),
+            started: loaded.clone(),
+            newest: Mutex::new(loaded),
         });
         tokio::spawn(reload_on_hangup(reloader.clone()));
         gateway.set_reload(Box::new(move || {
@@ -114,13 +115,15 @@ struct Reloader {
     grants: Grants,
     viewers_need_grants: Arc<AtomicBool>,
     schedules: Schedules,
-    running: Mutex<Loaded>,
+    /// What holds until the next start.
+    started: Loaded,
+    newest: Mutex<Loaded>,
 }
 
 impl Reloader {
     /// Takes the file as it is now. A bad file changes nothing.
     async fn reload(&self) -> Reloaded {
-        let mut running = self.running.lock().await;
+        let mut newest = self.newest.lock().await;
         let newer = match Config::load(Some(&self.file), environment()) {
             Ok(newer) => newer,
             Err(errors) => {
@@ -138,8 +141,8 @@ impl Reloader {
         let said = |postponed: Vec<Postponed>| -> Vec<String> {
             postponed.iter().map(ToString::to_string).collect()
         };
-        let restart_needed = said(running.restart_needed(&newer));
-        let channel_start_needed = said(running.channel_start_needed(&newer));
+        let restart_needed = said(self.started.restart_needed(&newer));
+        let channel_start_needed = said(newest.channel_start_needed(&newer));
         for change in &channel_start_needed {
             tracing::info!("not for channels that run: {change}");
         }
@@ -172,7 +175,7 @@ impl Reloader {
             removed = change.removed.len(),
             "configuration reloaded"
         );
-        *running = newer;
+        *newest = newer;
         let Change {
             added,
             changed,

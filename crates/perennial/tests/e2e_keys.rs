@@ -172,6 +172,7 @@ async fn the_process_says_by_its_exit_code_how_it_went() {
     check(&open(""), &["serve"], 78, "allow_open = true").await;
     check(&open(""), &[], 78, "allow_open = true").await;
     check(&taken, &["serve"], 1, "cannot listen on 127.0.0.1:").await;
+    check(&taken, &["serve"], 1, "hint: another program listens there").await;
     check("", &["serve", "-c", "none.toml"], 78, "none.toml").await;
     check("", &["serf"], 2, "serve").await;
     check("", &["live", "-u", "ftp://a/b", "-c", "x"], 2, "http").await;

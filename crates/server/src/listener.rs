@@ -35,13 +35,25 @@ pub struct Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {reason}")]
+    #[error("cannot listen on {address}: {reason}{}", hint(reason))]
     Bind {
         /// Which.
         address: SocketAddr,
         /// Why.
         reason: std::io::Error,
     },
+}
+
+fn hint(reason: &std::io::Error) -> &'static str {
+    match reason.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "\n  hint: another program listens there; end it, or give server.listen (`-p` of `perennial live`) another port"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "\n  hint: ports below 1024 are for root; take a higher one, or grant CAP_NET_BIND_SERVICE"
+        }
+        _ => "",
+    }
 }
 
 /// Connections at once; more wait in the kernel's queue.

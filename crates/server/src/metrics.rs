@@ -92,7 +92,7 @@ type Figure = (
     fn(&Live, &live::Channel) -> u64,
 );
 
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 15] = [
     (
         "channel_bytes_in",
         "Bytes taken from sources",
@@ -146,6 +146,12 @@ const FIGURES: [Figure; 14] = [
         "Whole seconds for which players got the slate",
         MetricType::Counter,
         |_, c| c.slate().as_secs(),
+    ),
+    (
+        "channel_damaged_packets",
+        "Damaged packets in segments that were passed on",
+        MetricType::Counter,
+        |_, c| c.damaged_packets(),
     ),
     (
         "channel_ring_bytes",

@@ -227,8 +227,20 @@ pub(super) fn suspect_at(session: &Session) -> Option<Time> {
     // Sooner where players hold less than they should.
     let patience = target * 3 / 2 - session.short.min(target / 4);
     let unchanged = session.quiet_since().map(|since| since + patience);
-    let overdue = session.waiting_since().map(|since| since + target * 2 / 5);
+    let overdue = session
+        .waiting_since()
+        .map(|since| since + overdue_after(target));
     unchanged.into_iter().chain(overdue).min()
+}
+
+/// Whether players wait for a segment that is listed.
+pub(super) fn is_overdue(session: &Session, now: Time) -> bool {
+    session.overdue_for(now) >= overdue_after(session.target())
+}
+
+/// A source that keeps up sends a segment in less.
+fn overdue_after(target: Duration) -> Duration {
+    target * 2 / 5
 }
 
 /// It brings nothing any more. `head_start` is the time that the other source took to be ready: the

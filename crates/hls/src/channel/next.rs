@@ -312,12 +312,9 @@ impl Channel {
         let Next {
             mut session, why, ..
         } = self.nexts.remove(at);
-        if let Some(old) = self.current.take() {
-            self.out.push(Effect::Abandon {
-                generation: old.generation,
-            });
+        if let Some(old) = self.end_current() {
             if why == Why::Doubt && old.source != session.source {
-                self.spend(now, old.source);
+                self.leave(now, &old);
             }
             // Of the same source nothing is passed over.
             if why != Why::Manual && old.source != session.source {
@@ -375,12 +372,12 @@ impl Channel {
         stored.chain(own).collect()
     }
 
-    pub(super) fn end_current(&mut self) {
-        if let Some(old) = self.current.take() {
-            self.out.push(Effect::Abandon {
-                generation: old.generation,
-            });
-        }
+    pub(super) fn end_current(&mut self) -> Option<Session> {
+        let old = self.current.take()?;
+        self.out.push(Effect::Abandon {
+            generation: old.generation,
+        });
+        Some(old)
     }
 
     pub(super) fn let_all_go(&mut self) {
@@ -501,10 +498,10 @@ impl Channel {
         if !same || !wanted {
             return false;
         }
-        let (old, why) = (current.source, next.why);
-        self.end_current();
-        if why != Why::Manual {
-            self.spend(now, old);
+        let why = next.why;
+        let old = self.end_current();
+        if let Some(old) = old.filter(|_| why != Why::Manual) {
+            self.leave(now, &old);
         }
         true
     }

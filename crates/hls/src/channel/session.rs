@@ -337,6 +337,12 @@ impl Session {
         feeds.any(|(track, feed)| self.is_settled(track, feed))
     }
 
+    /// When each of its feeds had been opened or brought a segment.
+    pub(super) fn taken_at(&self) -> Time {
+        let feeds = self.feeds.values().map(Feed::taken_at);
+        feeds.min().unwrap_or(self.started)
+    }
+
     fn is_settled(&self, track: &TrackId, feed: &Feed) -> bool {
         feed.head_is_settled() && self.is_in_step(track, feed)
     }

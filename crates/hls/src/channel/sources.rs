@@ -50,7 +50,7 @@ impl Channel {
         self.published = published.collect();
         self.end_scouts();
         match self.current.as_ref().map(|current| moved(current.source)) {
-            Some(None) => self.end_current(),
+            Some(None) => drop(self.end_current()),
             Some(Some(at)) => self
                 .current
                 .iter_mut()

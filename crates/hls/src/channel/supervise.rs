@@ -11,6 +11,7 @@ use super::next::{Next, Why};
 use super::session::Session;
 use super::slate::Showing;
 use super::track::Track;
+use super::watch::Silence;
 
 impl Channel {
     /// Looks at all sessions and decides.
@@ -49,6 +50,15 @@ impl Channel {
         let target = self.target_duration();
         let chance = &mut self.chance;
         self.sources[index].failed(now, target, |low, high| chance.between(low, high));
+    }
+
+    /// Its session on air is left for another source's.
+    pub(super) fn leave(&mut self, now: Time, session: &Session) {
+        let index = session.source;
+        if self.sources[index].health != Health::Failed {
+            self.tell_silence(index, Silence::of(session, now));
+        }
+        self.spend(now, index);
     }
 
     pub(super) fn fail(&mut self, now: Time, index: usize, code: &'static str, detail: String) {
@@ -110,6 +120,10 @@ impl Channel {
         } else {
             Health::Healthy
         };
+        let silence = Silence::of(current, now);
+        if health == Health::Failed && self.sources[index].health != Health::Failed {
+            self.tell_silence(index, silence);
+        }
         self.sources[index].seen(now, health);
     }
 
@@ -140,13 +154,21 @@ impl Channel {
                 }
             }
         }
-        if !self.nexts.is_empty() {
-            return;
+        if self.settings.return_after.is_some() {
+            self.begin_return(now, index);
         }
-        if self.settings.warm_standby {
+        if self.settings.warm_standby && self.nexts.is_empty() {
             self.begin_in_doubt(now);
-        } else if self.settings.return_after.is_some() {
-            let mut preferred = 0..index;
+        }
+    }
+
+    /// Looks at a source that is preferred to the one on air; one that stands by is looked at already.
+    fn begin_return(&mut self, now: Time, on_air: usize) {
+        let preferred = |next: &&mut Next| next.session.source < on_air && next.why == Why::Doubt;
+        if let Some(next) = self.nexts.iter_mut().find(preferred) {
+            next.why = Why::Return;
+        } else if self.nexts.iter().all(|next| next.why == Why::Doubt) {
+            let mut preferred = 0..on_air;
             if let Some(better) = preferred.find(|&at| self.sources[at].may_be_tried(now)) {
                 self.begin(now, better, Why::Return);
             }
@@ -189,13 +211,16 @@ impl Channel {
         if self.settings.slate.is_none() || self.is_over(now) {
             return;
         }
-        // It may be held for a manual switch.
-        if self.current.as_ref().is_some_and(Session::has_settled) {
+        // Nobody plays any of its tracks, or it is held for a manual switch.
+        let current = self.current.as_ref();
+        if current.is_some_and(|current| current.feeds.is_empty() || current.has_settled()) {
             return;
         }
+        // Tracks that are played again have been waited for since then.
+        let last = last.max(current.map_or(last, Session::taken_at));
         let is_well = |of: &&Session| self.sources[of.source].health == Health::Healthy;
-        let current = self.current.as_ref().filter(is_well);
-        let expected = current.map_or(Duration::ZERO, Session::target) * 7 / 4;
+        let well = current.filter(is_well);
+        let expected = well.map_or(Duration::ZERO, Session::target) * 7 / 4;
         let dry = self.target_duration() * 9 / 4;
         if self.slate.is_none() && now - last > dry.max(expected) {
             self.generation += 1;

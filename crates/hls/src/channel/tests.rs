@@ -113,7 +113,13 @@ fn a_switch_to_a_dead_source_leaves_the_old_one_on_air() {
 
 #[test]
 fn a_dead_source_is_left_inside_the_hold_back() {
-    for fault in [Fault::Refused, Fault::Frozen(30_500), Fault::BadSegments] {
+    let faults = [
+        (Fault::Refused, "playlist_unavailable"),
+        (Fault::Frozen(30_500), "playlist_unchanged"),
+        (Fault::Slow(400), "source_slow"),
+        (Fault::BadSegments, "segment"),
+    ];
+    for (fault, code) in faults {
         let mut sim = Sim::new(&[
             FakeSource::new("a"),
             FakeSource {
@@ -140,6 +146,31 @@ fn a_dead_source_is_left_inside_the_hold_back() {
             1,
             "{fault:?}"
         );
+        assert!(sim.troubles().contains(&code), "{:?}", sim.troubles());
+    }
+}
+
+/// With others ready beside it or not.
+#[test]
+fn the_preferred_source_is_gone_back_to_when_it_is_well() {
+    for (warm_standby, sources) in [(false, 2), (true, 2), (true, 3)] {
+        let names = ["a", "b", "c"].into_iter().take(sources);
+        let sources: Vec<_> = names.map(FakeSource::new).collect();
+        let settings = Settings {
+            warm_standby,
+            return_after: Some(seconds(10)),
+            ..sim::settings(7)
+        };
+        let mut sim = Sim::with(&sources, Time::from_ms(20_000), HashMap::new(), settings);
+        sim.run(seconds(10));
+        sim.sources[0].fault = Fault::Status(500, None);
+        sim.run(seconds(20));
+        assert_eq!(sim.channel.on_air(), Some(1));
+        sim.sources[0].fault = Fault::None;
+        sim.run(seconds(5));
+        assert_eq!(sim.channel.on_air(), Some(1), "too soon");
+        sim.run(seconds(40));
+        assert_eq!(sim.channel.on_air(), Some(0), "{}", sources.len());
     }
 }
 

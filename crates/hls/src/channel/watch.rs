@@ -4,8 +4,8 @@
 use base::Time;
 
 use super::Channel;
-use super::event::{Effect, Notice};
-use super::health::{Health, is_suspect};
+use super::event::{Effect, Notice, Trouble};
+use super::health::{Health, is_overdue, is_suspect};
 use super::session::Session;
 
 /// How a source does.
@@ -159,6 +159,18 @@ impl Channel {
         }
     }
 
+    /// Names what a source fails by, if nothing that it answered did so.
+    pub(super) fn tell_silence(&mut self, source: usize, silence: Option<Silence>) {
+        if let Some(Silence { code, words }) = silence {
+            self.sources[source].why = Some(words.to_owned());
+            self.out.push(Effect::Notice(Notice::Trouble(Trouble {
+                code,
+                source,
+                detail: words.to_owned(),
+            })));
+        }
+    }
+
     fn preparing(&self) -> Option<usize> {
         self.nexts.first().map(|next| next.session.source)
     }
@@ -186,11 +198,32 @@ fn sign(session: &Session, now: Time) -> Option<&'static str> {
         "its segments come to nothing"
     } else if session.load_failures() > 0 {
         "it cannot be loaded"
-    } else if session.stalled_for(now) > session.target() * 3 / 2 {
-        "nothing new comes from it"
     } else if session.is_struggling() {
         "a segment has to be asked for again"
     } else {
-        "it is slower than real time"
+        Silence::kind(session, now).words
     })
+}
+
+/// What is said of a source that does nothing wrong, and not enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Silence {
+    code: &'static str,
+    words: &'static str,
+}
+
+impl Silence {
+    /// Of a session that is given up; `None`: its failures have been told.
+    pub(super) fn of(session: &Session, now: Time) -> Option<Self> {
+        let told = session.segment_failures() > 0 || session.load_failures() > 0;
+        (!told && !session.has_ended()).then(|| Self::kind(session, now))
+    }
+
+    fn kind(session: &Session, now: Time) -> Self {
+        let (code, words) = match is_overdue(session, now) {
+            true => ("source_slow", "it is slower than real time"),
+            false => ("playlist_unchanged", "nothing new comes from it"),
+        };
+        Self { code, words }
+    }
 }

@@ -232,12 +232,12 @@ impl Loaded {
         setting::print(&self.settings)
     }
 
-    /// The changes from `self`, which runs, to `newer` that a reload cannot take over.
+    /// The changes from `self`, with which Perennial started, to `newer` that a reload cannot take over.
     pub fn restart_needed(&self, newer: &Self) -> Vec<Postponed> {
         setting::postponed(&self.settings, &newer.settings, Applies::AtRestart)
     }
 
-    /// The changes from `self`, which runs, to `newer` that only channels get which start later.
+    /// The changes from `self`, the last that was read, to `newer` that only channels get which start later.
     pub fn channel_start_needed(&self, newer: &Self) -> Vec<Postponed> {
         setting::postponed(&self.settings, &newer.settings, Applies::AtChannelStart)
     }

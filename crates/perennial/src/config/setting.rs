@@ -180,7 +180,7 @@ impl fmt::Display for Postponed {
             Applies::AtChannelStart => {
                 write!(
                     f,
-                    "{path} stays {running} in channels that run; those that start get {wanted}"
+                    "{path} is {wanted} in channels that start from now on; those that run keep theirs"
                 )
             }
             Applies::AtReload | Applies::AtRestart => {

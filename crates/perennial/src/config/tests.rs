@@ -671,8 +671,8 @@ fn what_only_channels_get_that_start_later_is_named() {
     assert_eq!(
         changes,
         [
-            "live.warm_standby stays false in channels that run; those that start get true",
-            "live.return_after_s stays 0 in channels that run; those that start get 60",
+            "live.warm_standby is true in channels that start from now on; those that run keep theirs",
+            "live.return_after_s is 60 in channels that start from now on; those that run keep theirs",
         ]
     );
     let live = newer.config.live;

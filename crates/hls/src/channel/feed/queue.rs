@@ -65,6 +65,11 @@ impl Feed {
         }
     }
 
+    /// When the head of the queue was last taken, or the feed was opened.
+    pub(in crate::channel) fn taken_at(&self) -> Time {
+        self.taken_at
+    }
+
     /// Takes the head of the queue.
     pub(in crate::channel) fn take(&mut self, now: Time) -> Option<Slot> {
         let slot = self.slots.pop_front()?;

@@ -283,6 +283,20 @@ fn a_source_of_longer_segments_is_not_broken_up_by_cards() {
     assert_eq!(stage.dsns("v0").last().unwrap().1, 1);
 }
 
+/// What nobody asks for does not fail to come.
+#[test]
+fn tracks_that_nobody_plays_show_no_card() {
+    let mut stage = Stage::new(&[ahead("sound", 0)], Some(card()));
+    stage.run(seconds(20));
+    stage.step(Event::Demand(Vec::new()));
+    stage.run(seconds(30));
+    stage.step(Event::Demand(vec![track("v0"), track("a0")]));
+    let before = stage.numbers("v0").len();
+    stage.run(seconds(10));
+    assert!(!stage.states.contains(&State::Slate), "{:?}", stage.states);
+    assert!(stage.numbers("v0").len() > before + 4);
+}
+
 /// Nobody goes without pictures because the sound of one language is lost.
 #[test]
 fn a_track_that_does_not_keep_up_is_not_waited_for() {
