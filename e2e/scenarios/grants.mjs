@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 export default async function grants({ root, visit }) {
   const good = new Set(["GRANT-LINK"]);
   const made = [];
+  const asked = [];
   const prepare = async (page) => {
     const refuse = (route) => route.fulfill({ status: 401, contentType: "application/problem+json", body: '{"detail":"the URL must carry a grant"}' });
     await page.route(`${root}channels.m3u`, refuse);
@@ -18,6 +19,7 @@ export default async function grants({ root, visit }) {
       const { pathname } = new URL(route.request().url());
       const [, grant, rest] = pathname.match(/^\/live\/g\/([^/]+)\/(.*)$/);
       if (!good.has(grant)) return refuse(route);
+      asked.push(rest);
       if (rest !== "channels.m3u") return route.fulfill({ response: await route.fetch({ url: `${root}live/${rest}` }) });
       const list = await route.fetch({ url: `${root}channels.m3u` });
       return route.fulfill({ response: list, body: (await list.text()).replaceAll("/live/", `/live/g/${grant}/`) });
@@ -44,7 +46,10 @@ export default async function grants({ root, visit }) {
   await owner.playing(1);
   assert.deepEqual(made, ["GRANT-MADE"]);
   good.clear();
+  asked.length = 0;
   await owner.until("another grant is made", () => made.length === 2, 30);
+  // The player begins anew with the fresh link, and what it held is played no more.
+  await owner.until("it is used", () => asked.some((rest) => rest.endsWith(".ts")), 30);
   await owner.playing(1);
   await owner.plays(4);
   return { made: made.length };

@@ -26,7 +26,7 @@ use crate::demand::TRACK_IDLE;
 use crate::links::Links;
 use crate::numbers;
 use crate::spec::SourceSpec;
-use crate::status::{ErrorNote, Status};
+use crate::status::{ErrorNote, FailoverStatus, Status};
 use crate::stream::{Outcome, Parts};
 use crate::upstream::{Upstream, Upstreams, identity};
 use crate::view::{Body, Rendered, TrackView, View};
@@ -512,6 +512,7 @@ impl Driver {
             let status = Status {
                 state: "idle",
                 on_air: None,
+                failover: FailoverStatus::default(),
                 tracks: Vec::new(),
                 ..self.status()
             };

@@ -122,21 +122,19 @@ struct Reloader {
 
 impl Reloader {
     /// Takes the file as it is now. A bad file changes nothing.
-    async fn reload(&self) -> Reloaded {
+    async fn reload(&self) -> Result<Reloaded, Vec<String>> {
         let mut newest = self.newest.lock().await;
         let newer = match Config::load(Some(&self.file), environment()) {
             Ok(newer) => newer,
             Err(errors) => {
                 tracing::error!("the configuration is bad, and nothing changed:\n{errors}");
                 let errors = errors.problems().iter().map(ToString::to_string).collect();
-                return Reloaded::Refused { errors };
+                return Err(errors);
             }
         };
         if let Err(error) = self.reload_libraries(&newer.config).await {
             tracing::error!("the configuration is bad, and nothing changed: {error:#}");
-            return Reloaded::Refused {
-                errors: vec![format!("{error:#}")],
-            };
+            return Err(vec![format!("{error:#}")]);
         }
         let said = |postponed: Vec<Postponed>| -> Vec<String> {
             postponed.iter().map(ToString::to_string).collect()
@@ -182,13 +180,13 @@ impl Reloader {
             removed,
         } = change;
         let names = |ids: Vec<base::ChannelId>| ids.into_iter().map(String::from).collect();
-        Reloaded::Applied {
+        Ok(Reloaded {
             added: names(added),
             changed: names(changed),
             removed: names(removed),
             restart_needed,
             channel_start_needed,
-        }
+        })
     }
 }
 
@@ -209,7 +207,8 @@ async fn reload_on_hangup(reloader: Arc<Reloader>) {
     match hangups {
         Ok(mut hangups) => {
             while hangups.recv().await.is_some() {
-                reloader.reload().await;
+                // What is wrong with the file is in the log.
+                let _ = reloader.reload().await;
             }
         }
         Err(error) => tracing::warn!("{error:#}"),

@@ -161,6 +161,7 @@ async fn a_reload_changes_what_changed_and_nothing_else() {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     assert_eq!(answer.status, 422, "{text}");
     let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["code"], "bad_configuration");
     let errors = answer["errors"].as_array().expect("a list");
     let names = |line: usize, word: &str| {
         let place = format!("perennial.toml:{line}:");

@@ -354,11 +354,8 @@ pub(crate) async fn kick(
 /// Reads the configuration file again. A bad file changes nothing.
 #[utoipa::path(post, path = "/api/v1/reload", tag = "configuration",
     responses((status = 200, body = Reloaded), (status = 401, body = Problem), (status = 409, body = Problem),
-        (status = 422, body = Reloaded)))]
-pub(crate) async fn reload(
-    _: Admin,
-    State(app): State<App>,
-) -> Result<(StatusCode, Json<Reloaded>), Problem> {
+        (status = 422, body = Problem)))]
+pub(crate) async fn reload(_: Admin, State(app): State<App>) -> Result<Json<Reloaded>, Problem> {
     let Some(reload) = &app.settings.reload else {
         return Err(Problem::new(
             ErrorKind::Conflict,
@@ -366,12 +363,7 @@ pub(crate) async fn reload(
             "there is no configuration file to read again",
         ));
     };
-    let reloaded = reload().await;
-    let status = match &reloaded {
-        Reloaded::Applied { .. } => StatusCode::OK,
-        Reloaded::Refused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    Ok((status, Json(reloaded)))
+    reload().await.map(Json).map_err(Problem::bad_configuration)
 }
 
 fn find(app: &App, id: &str) -> Result<Arc<Channel>, Problem> {

@@ -26,12 +26,18 @@ pub struct Problem {
     /// A stable word.
     code: &'static str,
     /// What happened.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'static str>,
+    /// Each fault by itself, where there may be several.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(value_type = Vec<String>, required = false)]
+    errors: Box<[String]>,
     /// The same as in the log.
-    request_id: String,
+    #[schema(value_type = String)]
+    request_id: Box<str>,
 }
 
 impl Problem {
@@ -42,9 +48,10 @@ impl Problem {
             retry_after: None,
             content_length: None,
             code,
-            detail: detail.into(),
+            detail: detail.into().into(),
             hint: None,
-            request_id: request_id(),
+            errors: Box::default(),
+            request_id: request_id().into(),
         }
     }
 
@@ -53,6 +60,16 @@ impl Problem {
     pub fn hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
         self
+    }
+
+    /// The configuration cannot be taken, each error with line and column.
+    pub(crate) fn bad_configuration(errors: Vec<String>) -> Self {
+        let detail = "the configuration is bad, and nothing changed";
+        Self {
+            errors: errors.into(),
+            ..Self::new(ErrorKind::Invalid, "bad_configuration", detail)
+                .with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
     }
 
     /// Says when to come again.

@@ -77,31 +77,24 @@ pub enum Access {
     KeyOrLocalSwitch,
 }
 
-/// Reads the configuration file again.
-pub type Reload = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Reloaded> + Send>> + Send + Sync>;
+/// Reads the configuration file again. Of a bad one each error, with line and column; then nothing changed.
+pub type Reload = Box<
+    dyn Fn() -> Pin<Box<dyn Future<Output = Result<Reloaded, Vec<String>>> + Send>> + Send + Sync,
+>;
 
 /// What a reload did.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum Reloaded {
-    /// The file was taken.
-    Applied {
-        /// New channels.
-        added: Vec<String>,
-        /// Channels that begin anew.
-        changed: Vec<String>,
-        /// Channels that are gone.
-        removed: Vec<String>,
-        /// Keys that need a restart to take effect.
-        restart_needed: Vec<String>,
-        /// Keys that channels take over when they start the next time.
-        channel_start_needed: Vec<String>,
-    },
-    /// The file is bad, and nothing changed.
-    Refused {
-        /// Each with line and column.
-        errors: Vec<String>,
-    },
+pub struct Reloaded {
+    /// New channels.
+    pub added: Vec<String>,
+    /// Channels that begin anew.
+    pub changed: Vec<String>,
+    /// Channels that are gone.
+    pub removed: Vec<String>,
+    /// Keys that need a restart to take effect.
+    pub restart_needed: Vec<String>,
+    /// Keys that channels take over when they start the next time.
+    pub channel_start_needed: Vec<String>,
 }
 
 /// How often an address may try what is worth guessing.

@@ -325,7 +325,6 @@ impl Channel {
         }
         session.begin_in_step();
         self.let_all_go();
-        self.slate = None;
         self.sources[session.source].seen(now, Health::Healthy);
         let (source, generation) = (session.source, session.generation);
         self.out

@@ -223,6 +223,12 @@ impl Channel {
         let expected = well.map_or(Duration::ZERO, Session::target) * 7 / 4;
         let dry = self.target_duration() * 9 / 4;
         if self.slate.is_none() && now - last > dry.max(expected) {
+            // One track may hold what the other lacks, and they would go on apart: they begin anew together.
+            if current.is_some_and(Session::keeps_step)
+                && let Some(old) = self.end_current()
+            {
+                self.leave(now, &old);
+            }
             self.generation += 1;
             self.slate = Some(Showing::new(now, self.generation, self.target_duration()));
         }

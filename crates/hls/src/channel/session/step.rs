@@ -38,6 +38,11 @@ impl Session {
         })
     }
 
+    /// Whether it has several tracks that do.
+    pub(in crate::channel) fn keeps_step(&self) -> bool {
+        self.feeds.values().filter(|feed| feed.paced).count() > 1
+    }
+
     /// Passes over what came before a place where it may go on air: `lag` is how much the list lacked when a
     /// segment was listed. Less than half of it, and players would fall behind the live edge.
     pub(in crate::channel) fn begin_level(&mut self, lag: impl Fn(Time) -> Duration) {

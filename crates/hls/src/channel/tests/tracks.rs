@@ -283,6 +283,23 @@ fn a_source_of_longer_segments_is_not_broken_up_by_cards() {
     assert_eq!(stage.dsns("v0").last().unwrap().1, 1);
 }
 
+/// Until a source that came back has been listed, the card goes on as it was.
+#[test]
+fn a_card_is_begun_once_and_left_once() {
+    for_each(|origin| {
+        let dies = Time::from_ms(20_000);
+        let mut stage = Stage::new(&[Origin { dies, ..origin }], Some(card()));
+        stage.run(seconds(40));
+        stage.origins[0].dies = Time::from_ms(u64::MAX);
+        stage.run(seconds(20));
+        let (picture, sound) = (stage.numbers("v0"), stage.numbers("a0"));
+        let both = picture.len().min(sound.len());
+        assert_eq!(picture[..both], sound[..both], "{origin:?}");
+        assert_eq!(stage.dsns("v0").last().unwrap().1, 2, "{origin:?}");
+        assert_eq!(stage.dsns("a0").last().unwrap().1, 2, "{origin:?}");
+    });
+}
+
 /// What nobody asks for does not fail to come.
 #[test]
 fn tracks_that_nobody_plays_show_no_card() {
