@@ -37,7 +37,7 @@ pub struct Listener {
     own: Option<Branch>,
     moves: u32,
     moved_at: Time,
-    /// When it last took something.
+    /// When it last took something; `None` also once it has been told that this was all.
     handed_at: Option<Time>,
 }
 
@@ -196,7 +196,10 @@ impl Listener {
             match self.look() {
                 Next::Segment(segment) => self.take(&segment),
                 Next::Behind(to) if self.may_move() => self.leap(to),
-                Next::Behind(_) | Next::End => return None,
+                Next::Behind(_) | Next::End => {
+                    self.handed_at = None;
+                    return None;
+                }
                 Next::Nothing => {
                     let stop = self.seat.channel.stop.clone();
                     tokio::select! {
