@@ -48,7 +48,7 @@ async fn carry_out(verb: GrantVerb, beside: &Beside) -> anyhow::Result<Exit> {
                 ));
             }
             let minted = server::create_grant(&beside.vod, &beside.grants, &target, order).await;
-            let minted = minted.map_err(|problem| anyhow!("{}", problem.detail()))?;
+            let minted = minted.map_err(|problem| anyhow!("{problem}"))?;
             log::complain(&format!("grant {}", minted.grant.session));
             for path in [Some(minted.url), minted.download_url]
                 .into_iter()

@@ -205,10 +205,18 @@ async fn a_reload_changes_what_changed_and_nothing_else() {
     check_clean(&report);
     check_stretch(&a, &report);
 
-    gateway.configure(&before);
-    let answer = gateway.admin(Method::POST, "/api/v1/reload", "").await;
-    assert_eq!(answer.status, 200);
-    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    let reloaded = async |file: &str| -> Value {
+        gateway.configure(file);
+        let answer = gateway.admin(Method::POST, "/api/v1/reload", "").await;
+        assert_eq!(answer.status, 200);
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    let other = "[usenet]\narticle_cache_memory = \"128MiB\"\n";
+    let answer = reloaded(&(after + other)).await;
+    let stays = "usenet.article_cache_memory stays \"256MiB\" until the next start, which makes it \"128MiB\"";
+    assert_eq!(answer["restart_needed"], json!([stays]));
+    // Put back, it is what runs, and needs no restart.
+    let answer = reloaded(&before).await;
     let expected = json!({ "added": ["go"], "changed": ["change"], "removed": ["new"],
         "restart_needed": [], "channel_start_needed": [] });
     assert_eq!(answer, expected);

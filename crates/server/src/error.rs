@@ -40,6 +40,17 @@ pub struct Problem {
     request_id: Box<str>,
 }
 
+/// With what to do in a line of its own, as the command line shows it.
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)?;
+        match self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Problem {
     /// An error of a kind; the kind decides the status.
     pub fn new(kind: ErrorKind, code: &'static str, detail: impl Into<String>) -> Self {

@@ -7,6 +7,7 @@
 //! - [`stream`]: a listener to a continuous transport stream, and a strict judge of it.
 //! - [`nntp`]: posts, an NNTP server that breaks on request, a proxy that adds distance and counts.
 //! - [`mkv`]: a clip as a film in one file; [`noise`]: one that only looks like a film.
+//! - [`memory`]: what a process keeps, its memory files included.
 //! - [`gear`]: ffmpeg and nginx as child processes, for what only real programs can show.
 //!
 //! The checker and the player share no playlist code with `hls`: they are the oracle that it is tested
@@ -15,6 +16,7 @@
 pub mod checker;
 pub mod gear;
 pub mod http;
+pub mod memory;
 pub mod mkv;
 pub mod nntp;
 pub mod noise;

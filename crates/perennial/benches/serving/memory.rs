@@ -30,16 +30,16 @@ pub(crate) async fn run() -> anyhow::Result<String> {
     tokio::time::sleep(FULL).await;
     let mut table = String::from(
         "### Memory\n\nAfter a minute, one viewer a channel. Goal: 10 MB a channel beside its segments.\n\n\
-         | channels | resident MB | before the first viewer | segments kept | else, a channel |\n\
+         | channels | MB | before the first viewer | segments kept | else, a channel |\n\
          |--:|--:|--:|--:|--:|\n",
     );
     for (gateway, channels) in gateways.iter().zip(CHANNELS) {
-        let (resident, ring) = (gateway.server.resident()?, ring(&gateway.server).await?);
-        let rest = (resident - gateway.idle - ring) / channels as f64;
+        let (kept, ring) = (gateway.server.memory()?, ring(&gateway.server).await?);
+        let rest = (kept - gateway.idle - ring) / channels as f64;
         let _ = writeln!(
             table,
             "| {channels} | {:.1} | {:.1} | {:.1} | {:.2} |",
-            resident / MB,
+            kept / MB,
             gateway.idle / MB,
             ring / MB,
             rest / MB
@@ -60,7 +60,7 @@ async fn start(channels: usize) -> anyhow::Result<Gateway> {
         origins.push(origin);
     }
     let server = Server::serve(&configuration).await?;
-    let idle = server.resident()?;
+    let idle = server.memory()?;
     let viewers = (0..channels)
         .map(|channel| {
             Player::start(Watch::new(

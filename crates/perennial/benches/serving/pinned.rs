@@ -117,12 +117,9 @@ impl Server {
         Ok(TICK * ticks)
     }
 
-    /// Resident memory, in bytes.
-    pub(crate) fn resident(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        kib.map(|kib| kib * 1024.0).context("reading VmRSS")
+    /// Memory that it keeps, in bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
+        Ok(testkit::memory::kept(self.child.id())? as f64)
     }
 }
 

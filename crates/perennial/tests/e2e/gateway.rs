@@ -207,14 +207,14 @@ impl Gateway {
         self.child.as_ref().expect("it was started").id()
     }
 
-    /// The most resident memory so far, in MiB.
+    /// The most resident memory so far, in MiB; the memory files of segments are not in it.
     pub(crate) fn memory_mib(&self) -> u64 {
         self.status_mib("VmHWM:")
     }
 
-    /// Resident memory at this moment, in MiB.
+    /// Memory that it keeps at this moment, segments included, in MiB.
     pub(crate) fn memory_now_mib(&self) -> u64 {
-        self.status_mib("VmRSS:")
+        testkit::memory::kept(self.pid()).expect("a running process has memory") >> 20
     }
 
     fn status_mib(&self, name: &str) -> u64 {

@@ -142,9 +142,13 @@ impl Feed {
         newest.map(|slot| slot.segment.msn).or(self.passed) >= Some(number)
     }
 
-    /// Whether a decoder can begin there, as far as it is known.
+    /// Whether that is its next segment and a decoder can begin with it, as far as it is known.
     fn may_begin_at(&self, number: u64) -> bool {
-        let mut slots = self.slots.iter();
-        slots.all(|slot| slot.segment.msn != number || slot.independent)
+        let mut rest = self
+            .slots
+            .iter()
+            .skip_while(|slot| slot.segment.msn < number);
+        rest.next()
+            .is_none_or(|slot| slot.segment.msn == number && slot.independent)
     }
 }
