@@ -38,3 +38,30 @@ fn memory_files(pid: u32) -> io::Result<u64> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    use super::*;
+
+    #[test]
+    fn a_memory_file_counts_once_and_until_it_is_closed() {
+        const BYTES: usize = 64 << 20;
+        let kept = || kept(std::process::id()).unwrap();
+        let before = kept();
+        let mut file = fs::File::from(memfd_create("test", MemfdFlags::CLOEXEC).unwrap());
+        let piece = vec![1; 1 << 20];
+        for _ in 0..BYTES >> 20 {
+            file.write_all(&piece).unwrap();
+        }
+        let other = file.try_clone().unwrap();
+        let grown = kept() - before;
+        let about = BYTES as u64..BYTES as u64 + (16 << 20);
+        assert!(about.contains(&grown), "{grown}");
+        drop((file, other));
+        assert!(kept() < before + (16 << 20));
+    }
+}
